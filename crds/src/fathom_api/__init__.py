@@ -1,0 +1,22 @@
+"""The Fathom API: specs, statuses, tasks and progress as pydantic models; the single source of the CRDs."""
+
+from fathom_api.captionjob import CaptionJobSpec, CaptionJobStatus
+from fathom_api.conditions import Condition, ConditionType, Reason
+from fathom_api.meta import API_VERSION, GROUP, VERSION, Annotations, ExitCode, Labels
+from fathom_api.recmodel import RecModelSpec, RecModelStatus
+
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "VERSION",
+    "Annotations",
+    "CaptionJobSpec",
+    "CaptionJobStatus",
+    "Condition",
+    "ConditionType",
+    "ExitCode",
+    "Labels",
+    "Reason",
+    "RecModelSpec",
+    "RecModelStatus",
+]

@@ -1,0 +1,238 @@
+"""The CustomResourceDefinitions, with their rules (CEL) and printer columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from fathom_api.captionjob import CaptionJobSpec, CaptionJobStatus
+from fathom_api.meta import CATEGORY, GROUP, MAX_NAME_LENGTH, VERSION
+from fathom_api.recmodel import RecModelSpec, RecModelStatus
+from fathom_api.schema import structural
+
+Rule = dict[str, Any]
+
+
+def rule(expression: str, message: str, path: str | None = None) -> Rule:
+    """Return a CEL rule; `message` must say the fix."""
+    return {"rule": expression, "message": message} | ({"fieldPath": path} if path else {})
+
+
+def column(
+    name: str, path: str, kind: str = "string", *, wide: bool = False, description: str = ""
+) -> dict[str, Any]:
+    """Return a printer column; `wide` shows it only with `-o wide`."""
+    out: dict[str, Any] = {"name": name, "type": kind, "jsonPath": path}
+    if description:
+        out["description"] = description
+    return out | ({"priority": 1} if wide else {})
+
+
+def unchanged(field: str, *, optional: bool = False) -> str:
+    """Return a rule by which `spec.field` cannot change once work has begun."""
+    running = "has(oldSelf.status) && has(oldSelf.status.startTime)"
+    same = f"self.spec.{field} == oldSelf.spec.{field}"
+    if optional:
+        same = f"has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || {same})"
+    return f"!({running}) || ({same})"
+
+
+_NAME = rule(
+    f"self.metadata.name.size() <= {MAX_NAME_LENGTH}",
+    f"the name must have at most {MAX_NAME_LENGTH} characters: the names of its Jobs are made from it",
+)
+_DNS_LABEL = rule(
+    "!self.metadata.name.contains('.')",
+    "the name must not contain dots: the names of Services are made from it",
+)
+_READY = ".status.conditions[?(@.type=='Ready')]"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of the API."""
+
+    kind: str
+    plural: str
+    short: str
+    spec: type[BaseModel]
+    status: type[BaseModel]
+    description: str
+    columns: tuple[dict[str, Any], ...]
+    object_rules: tuple[Rule, ...]
+    spec_rules: tuple[Rule, ...]
+
+    @property
+    def singular(self) -> str:
+        """Return the name in the singular, as in `kubectl get captionjob`."""
+        return self.kind.lower()
+
+
+CAPTION_JOB = Kind(
+    kind="CaptionJob",
+    plural="captionjobs",
+    short="cj",
+    spec=CaptionJobSpec,
+    status=CaptionJobStatus,
+    description="CaptionJob captions media with a multimodal LLM and turns the captions into features.",
+    columns=(
+        column("Stage", ".status.stage", description="What is being done."),
+        column("Done", ".status.percent", "integer", description="Percent of the stage."),
+        column("Items", ".status.items.done", "integer"),
+        column("Failed", ".status.items.failed", "integer"),
+        column("Per-s", ".status.itemsPerSecond", "number", description="Items a second, all pods together."),
+        column("ETA", ".status.estimatedCompletionTime", wide=True),
+        column("Reused", ".status.items.reused", "integer", wide=True),
+        column("Vocabulary", ".status.features.vocabularySize", "integer", wide=True),
+        column("Coverage", ".status.features.coverage", "number", wide=True),
+        column("Ready", f"{_READY}.status"),
+        column("Reason", f"{_READY}.reason", wide=True),
+        column("Message", f"{_READY}.message", wide=True),
+        column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+    object_rules=(
+        _NAME,
+        _DNS_LABEL,
+        *(
+            rule(
+                unchanged(field, optional=field == "fineTune"),
+                f"spec.{field} cannot change once the job has started: create a CaptionJob of another name",
+            )
+            for field in ("source", "model", "fineTune", "features", "output", "shards")
+        ),
+    ),
+    spec_rules=(
+        rule(
+            "!self.model.uri.startsWith('fathom://') || has(self.fineTune)",
+            "fathom://small-llava has not learned to speak yet: give it pairs under spec.fineTune, or name a trained model",
+            ".model.uri",
+        ),
+        rule(
+            "self.output.uri != self.source.uri",
+            "spec.output.uri must not be the source itself: choose a folder of its own",
+            ".output.uri",
+        ),
+    ),
+)
+
+REC_MODEL = Kind(
+    kind="RecModel",
+    plural="recmodels",
+    short="rm",
+    spec=RecModelSpec,
+    status=RecModelStatus,
+    description="RecModel trains a ranker, judges it, serves it with KServe and rolls out new versions.",
+    columns=(
+        column("Stage", ".status.stage", description="What is being done."),
+        column("Stable", ".status.stable.name", description="The version served."),
+        column("Candidate", ".status.candidate.name", description="The version on its way."),
+        column(
+            "Weight", ".status.rollout.weight", "integer", description="Percent of requests to the candidate."
+        ),
+        column("AUC", ".status.metrics[?(@.arm=='Captions')].auc", "number"),
+        column("Lift", ".status.captionLift", "number", description="AUC with captions minus AUC without."),
+        column("GAUC", ".status.metrics[?(@.arm=='Captions')].gauc", "number", wide=True),
+        column("NE", ".status.metrics[?(@.arm=='Captions')].normalizedEntropy", "number", wide=True),
+        column("Training", ".status.training.percent", "integer", wide=True),
+        column("Rows-per-s", ".status.training.rowsPerSecond", "number", wide=True),
+        column("URL", ".status.url", wide=True),
+        column("Ready", f"{_READY}.status"),
+        column("Reason", f"{_READY}.reason", wide=True),
+        column("Message", f"{_READY}.message", wide=True),
+        column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+    object_rules=(
+        _NAME,
+        _DNS_LABEL,
+        rule(
+            "!has(self.spec.serving) || !has(oldSelf.spec.serving) || self.spec.serving.mode == oldSelf.spec.serving.mode",
+            "spec.serving.mode cannot change, KServe cannot switch a service's mode: create a RecModel of another name",
+        ),
+    ),
+    spec_rules=(
+        rule(
+            "!has(self.serving) || self.serving.mode != 'Standard' || self.serving.rollout.steps.size() == 0",
+            "canary steps need serving.mode Knative: remove spec.serving.rollout.steps, or change the mode",
+            ".serving.rollout.steps",
+        ),
+        rule(
+            "self.features.captions.size() > 0 || !self.evaluation.gate.against.exists(a, a != 'Serving')",
+            "there are no captions to compare without: name a CaptionJob under spec.features.captions, "
+            "or leave only Serving in spec.evaluation.gate.against",
+            ".evaluation.gate.against",
+        ),
+        rule(
+            "self.features.user.size() == 0 || has(self.data.users)",
+            "spec.features.user needs spec.data.users, the table that holds these columns",
+            ".features.user",
+        ),
+        rule(
+            "self.features.item.size() == 0 || has(self.data.items)",
+            "spec.features.item needs spec.data.items, the table that holds these columns",
+            ".features.item",
+        ),
+        rule(
+            "self.data.split.strategy != 'Time' || has(self.data.timeColumn)",
+            "split.strategy Time needs spec.data.timeColumn",
+            ".data.split.strategy",
+        ),
+        rule(
+            "self.data.split.validation + self.data.split.test <= 0.8",
+            "split.validation and split.test leave less than a fifth of the data to train on",
+            ".data.split",
+        ),
+    ),
+)
+
+KINDS = (CAPTION_JOB, REC_MODEL)
+
+
+def crd(kind: Kind) -> dict[str, Any]:
+    """Return the CustomResourceDefinition of `kind`."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "fathom"}},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.singular,
+                "shortNames": [kind.short],
+                "categories": [CATEGORY],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": list(kind.columns),
+                    "schema": {"openAPIV3Schema": _object_schema(kind)},
+                }
+            ],
+        },
+    }
+
+
+def _object_schema(kind: Kind) -> dict[str, Any]:
+    spec = structural(kind.spec)
+    spec["x-kubernetes-validations"] = list(kind.spec_rules)
+    return {
+        "type": "object",
+        "description": kind.description,
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": "Version of the API, `fathom.dev/v1alpha1`."},
+            "kind": {"type": "string", "description": f"`{kind.kind}`."},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": structural(kind.status),
+        },
+        "x-kubernetes-validations": list(kind.object_rules),
+    }

@@ -1,0 +1,61 @@
+"""What every Fathom object shares: group, version, the base of all models, labels and exit codes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+GROUP: Final = "fathom.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+CATEGORY: Final = "fathom"
+
+#: Names of children are `<name>-<stage>-<8 hex digits>`; Kubernetes allows 63 characters in all.
+MAX_NAME_LENGTH: Final = 40
+
+
+class ApiModel(BaseModel):
+    """A part of a spec: camelCase outside, snake_case inside, nothing unknown let through."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    def document(self) -> dict[str, Any]:
+        """Return the object as people write it: camelCase keys, unset optional fields left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class StatusModel(ApiModel):
+    """A part of a status: written by us, perhaps by a newer version of us, so unknown fields are dropped."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Labels:
+    """Labels on everything the operator makes; children are found by them."""
+
+    KIND: Final = f"{GROUP}/kind"
+    NAME: Final = f"{GROUP}/name"
+    UID: Final = f"{GROUP}/uid"
+    STAGE: Final = f"{GROUP}/stage"
+    RUN: Final = f"{GROUP}/run"
+    DIGEST: Final = f"{GROUP}/digest"
+    QUEUE: Final = "kueue.x-k8s.io/queue-name"
+
+
+class Annotations:
+    """Annotations people set (retry) and the operator sets (spec-hash)."""
+
+    RETRY: Final = f"{GROUP}/retry"
+    SPEC_HASH: Final = f"{GROUP}/spec-hash"
+    DIGEST: Final = f"{GROUP}/digest"
+
+
+class ExitCode:
+    """Exit codes of workload pods; the Jobs' pod failure policy knows them."""
+
+    OK: Final = 0
+    RETRYABLE: Final = 1
+    #: The task itself is wrong (missing column, unreadable model): trying again cannot help.
+    INVALID: Final = 65

@@ -1,0 +1,113 @@
+"""Tasks: the one JSON document that tells a pod (or `fathom` on a laptop) what to do.
+
+The operator writes it into a ConfigMap that the pod mounts; `fathom COMMAND --task FILE` reads it. URIs here may also be
+plain paths and `file://`, so that every task runs without a cluster. `pvc://claim/path` is `$FATHOM_VOLUMES/claim/path`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fathom_api.captionjob import CaptionFeatures, CaptionModel, FineTune, Source
+from fathom_api.meta import ApiModel
+from fathom_api.recmodel import Arm, Data, Features, RankerModel, Table, Training
+
+
+class AnySource(Source):
+    """A source anywhere."""
+
+    uri: str = Field(description="Path or URI.")
+
+
+class AnyModel(CaptionModel):
+    """A model anywhere."""
+
+    uri: str = Field(description="Path or URI of a Hugging Face checkpoint, or `fathom://small-llava`.")
+
+
+class AnyFineTune(FineTune):
+    """Pairs anywhere."""
+
+    uri: str = Field(description="Path or URI.")
+
+
+class AnyTable(Table):
+    """A table anywhere."""
+
+    uri: str = Field(description="Path or URI.")
+
+
+class AnyData(Data):
+    """Data anywhere."""
+
+    interactions: AnyTable = Field(description="One row an interaction.")
+    items: AnyTable | None = Field(None, description="One row an item.")
+    users: AnyTable | None = Field(None, description="One row a user.")
+
+
+class CaptionTask(ApiModel):
+    """Caption one shard (`fathom caption`); the shard is `--shard` or `JOB_COMPLETION_INDEX`."""
+
+    kind: Literal["CaptionTask"] = "CaptionTask"
+    source: AnySource = Field(description="The items.")
+    model: AnyModel = Field(description="The model.")
+    output: str = Field(description="Folder; captions go to `captions/`, errors to `errors/`.")
+    shards: int = Field(1, ge=1, description="Shards in all.")
+
+
+class FinetuneTask(ApiModel):
+    """Fine-tune a captioner (`fathom finetune`)."""
+
+    kind: Literal["FinetuneTask"] = "FinetuneTask"
+    model: AnyModel = Field(description="What to start from.")
+    fine_tune: AnyFineTune = Field(description="The pairs and how to learn from them.")
+    output: str = Field(description="Folder for the checkpoint, Hugging Face format.")
+
+
+class FeaturiseTask(ApiModel):
+    """Turn captions into features (`fathom featurise`)."""
+
+    kind: Literal["FeaturiseTask"] = "FeaturiseTask"
+    output: str = Field(description="The CaptionJob's folder: reads `captions/`, writes `features/`.")
+    shards: int = Field(1, ge=1, description="Shards that must have been finished.")
+    features: CaptionFeatures = Field(default_factory=CaptionFeatures, description="How.")
+    model: AnyModel = Field(description="The caption model (its tokenizer, for ModelTokens).")
+
+
+class TrainTask(ApiModel):
+    """Train one arm of a ranker (`fathom train`)."""
+
+    kind: Literal["TrainTask"] = "TrainTask"
+    arm: Arm = Field("Captions", description="Captions, or a control.")
+    data: AnyData = Field(description="What it learns from.")
+    features: Features = Field(description="What it knows.")
+    caption_features: dict[str, str] = Field(
+        default_factory=dict,
+        description="Folder of the features of each CaptionJob named in `features.captions`.",
+    )
+    model: RankerModel = Field(default_factory=RankerModel, description="Architecture.")
+    training: Training = Field(default_factory=Training, description="How.")
+    output: str = Field(description="Folder for the model bundle.")
+
+
+class EvaluateTask(ApiModel):
+    """Measure bundles on the test split (`fathom evaluate`)."""
+
+    kind: Literal["EvaluateTask"] = "EvaluateTask"
+    data: AnyData = Field(description="Whose test split.")
+    bundles: dict[str, str] = Field(
+        description="Folder of the bundle of each arm; Captions is the candidate."
+    )
+    output: str = Field(description="Folder for `evaluation.json`.")
+
+
+class ServeTask(ApiModel):
+    """Serve a bundle (`fathom serve`)."""
+
+    kind: Literal["ServeTask"] = "ServeTask"
+    bundle: str = Field(description="Folder of the model bundle.")
+    model_name: str = Field(description="Name in the inference protocol's paths.")
+    model_version: str = Field("", description="Version told with every answer.")
+    port: int = Field(8080, ge=1, le=65535, description="HTTP port.")

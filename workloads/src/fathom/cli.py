@@ -1,0 +1,83 @@
+"""`fathom`: one command for each thing that happens to media on the way to a ranking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from fathom_api.tasks import CaptionTask, EvaluateTask, FeaturiseTask, FinetuneTask, ServeTask, TrainTask
+
+from fathom.run import run_task
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Media → captions → features → ranker → scores. Each command reads its task as one JSON document (--task); "
+    "`fathom task COMMAND` prints one to start from. The same commands run in pods and on a laptop.",
+)
+TaskFile = Annotated[Path, typer.Option("--task", help="The task, a JSON document.", show_default=False)]
+Shard = Annotated[
+    int, typer.Option(envvar="JOB_COMPLETION_INDEX", min=0, help="Which shard, from 0; in a pod the Job says it.")
+]
+
+
+@app.command()
+def caption(task: TaskFile, shard: Shard = 0) -> None:
+    """Caption one shard of the items. What is captioned already is not captioned again."""
+    from fathom.captioning.command import caption as work
+
+    run_task(task, CaptionTask, lambda t: work(t, shard))
+
+
+@app.command()
+def finetune(task: TaskFile) -> None:
+    """Teach a captioner a domain by pairs of media and captions; leaves a Hugging Face checkpoint."""
+    from fathom.captioning.command import finetune as work
+
+    run_task(task, FinetuneTask, work)
+
+
+@app.command()
+def featurise(task: TaskFile) -> None:
+    """Turn captions into token ids: features.parquet, vocabulary.parquet and a coverage report."""
+    from fathom.features.command import featurise as work
+
+    run_task(task, FeaturiseTask, work)
+
+
+@app.command()
+def train(task: TaskFile) -> None:
+    """Train one arm of a ranker and leave a model bundle. Goes on from the last checkpoint."""
+    from fathom.ranking.command import train as work
+
+    run_task(task, TrainTask, work)
+
+
+@app.command()
+def evaluate(task: TaskFile) -> None:
+    """Measure bundles on the same test interactions: AUC, GAUC, log loss, NE, calibration."""
+    from fathom.ranking.command import evaluate as work
+
+    run_task(task, EvaluateTask, work)
+
+
+@app.command()
+def serve(
+    task: Annotated[Path | None, typer.Option("--task", help="The task, a JSON document, instead of the options.")] = None,
+    bundle: Annotated[str, typer.Option(help="Folder of the model bundle, a path or URI.")] = "",
+    model_name: Annotated[str, typer.Option(help="Name in the inference protocol's paths.")] = "ranker",
+    model_version: Annotated[str, typer.Option(help="Version told with every answer.")] = "",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port.")] = 8080,
+) -> None:
+    """Serve a bundle over the open inference protocol, v1 and v2."""
+    from fathom.run import read_task
+    from fathom.serving.command import serve as work
+
+    document = read_task(task, ServeTask) if task else None
+    work(document or ServeTask(bundle=bundle, model_name=model_name, model_version=model_version, port=port))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,75 @@
+"""Manifests: nothing is done until its `_manifest.json` has been renamed into place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from fathom_api.meta import StatusModel
+from pydantic import Field, ValidationError
+
+from fathom.errors import InvalidInputError
+from fathom.storage import appearing, digest_files
+
+NAME: Final = "_manifest.json"
+
+
+class Manifest(StatusModel):
+    """What a folder holds, its digest, and what it was made from."""
+
+    kind: str = Field(description="What this is: Captions, Features, Model, Bundle.")
+    digest: str = Field(description="`sha256:` over the files' names and contents.")
+    files: list[str] = Field(description="Files, relative to the folder.")
+    counts: dict[str, int] = Field(default_factory=dict, description="Rows and the like.")
+    made_from: dict[str, str] = Field(default_factory=dict, description="Digests and parameters of the inputs.")
+
+
+def write(folder: Path, kind: str, *, counts: dict[str, int], made_from: dict[str, str]) -> Manifest:
+    """Seal `folder`: digest its files (hidden ones aside) and put the manifest in place, last of all."""
+    files = [p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)) and p.name != NAME]
+    manifest = Manifest(
+        kind=kind,
+        digest=digest_files(folder, files),
+        files=sorted(p.relative_to(folder).as_posix() for p in files),
+        counts=counts,
+        made_from=made_from,
+    )
+    with appearing(folder / NAME) as path:
+        path.write_text(manifest.model_dump_json(by_alias=True, indent=2))
+    return manifest
+
+
+def read(folder: Path) -> Manifest | None:
+    """Return the manifest of `folder`, or None where it is not finished.
+
+    Raises:
+        InvalidInputError: the manifest cannot be understood.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InvalidInputError("InvalidManifest", f"{path}: not a manifest of Fathom's: {error}") from error
+
+
+def verify(folder: Path) -> Manifest:
+    """Return the manifest of `folder` after checking every file against its digest.
+
+    Raises:
+        InvalidInputError: the folder is unfinished, or its content has changed.
+    """
+    manifest = read(folder)
+    if manifest is None:
+        raise InvalidInputError("Unfinished", f"{folder}: no {NAME}, it was never finished; make it again")
+    missing = [f for f in manifest.files if not (folder / f).is_file()]
+    if missing:
+        raise InvalidInputError("Damaged", f"{folder}: {missing[0]} is missing; make it again")
+    if digest_files(folder, (folder / f for f in manifest.files)) != manifest.digest:
+        raise InvalidInputError("Damaged", f"{folder}: content differs from its manifest; make it again")
+    return manifest
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
