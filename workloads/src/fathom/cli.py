@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from fathom_api.tasks import CaptionTask, EvaluateTask, FeaturiseTask, FinetuneTask, ServeTask, TrainTask
 
 from fathom.run import run_task
+from fathom_api.tasks import CaptionTask, EvaluateTask, FeaturiseTask, FinetuneTask, ServeTask, TrainTask
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Media → captions → features → ranker → scores. Each command reads its task as one JSON document (--task); "
-    "`fathom task COMMAND` prints one to start from. The same commands run in pods and on a laptop.",
+    help="Media → captions → features → ranker → scores. Each command reads its task as one JSON "
+    "document (--task); `fathom task COMMAND` prints one to start from. The same commands run in pods and on a laptop.",
 )
 TaskFile = Annotated[Path, typer.Option("--task", help="The task, a JSON document.", show_default=False)]
 Shard = Annotated[
-    int, typer.Option(envvar="JOB_COMPLETION_INDEX", min=0, help="Which shard, from 0; in a pod the Job says it.")
+    int,
+    typer.Option(envvar="JOB_COMPLETION_INDEX", min=0, help="Which shard, from 0; in a pod the Job says it."),
 ]
 
 
@@ -65,7 +66,9 @@ def evaluate(task: TaskFile) -> None:
 
 @app.command()
 def serve(
-    task: Annotated[Path | None, typer.Option("--task", help="The task, a JSON document, instead of the options.")] = None,
+    task: Annotated[
+        Path | None, typer.Option("--task", help="The task, a JSON document, instead of the options.")
+    ] = None,
     bundle: Annotated[str, typer.Option(help="Folder of the model bundle, a path or URI.")] = "",
     model_name: Annotated[str, typer.Option(help="Name in the inference protocol's paths.")] = "ranker",
     model_version: Annotated[str, typer.Option(help="Version told with every answer.")] = "",

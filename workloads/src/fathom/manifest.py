@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from fathom_api.meta import StatusModel
 from pydantic import Field, ValidationError
 
 from fathom.errors import InvalidInputError
 from fathom.storage import appearing, digest_files
+from fathom_api.meta import StatusModel
 
 NAME: Final = "_manifest.json"
 
@@ -21,12 +21,16 @@ class Manifest(StatusModel):
     digest: str = Field(description="`sha256:` over the files' names and contents.")
     files: list[str] = Field(description="Files, relative to the folder.")
     counts: dict[str, int] = Field(default_factory=dict, description="Rows and the like.")
-    made_from: dict[str, str] = Field(default_factory=dict, description="Digests and parameters of the inputs.")
+    made_from: dict[str, str] = Field(
+        default_factory=dict, description="Digests and parameters of the inputs."
+    )
 
 
 def write(folder: Path, kind: str, *, counts: dict[str, int], made_from: dict[str, str]) -> Manifest:
     """Seal `folder`: digest its files (hidden ones aside) and put the manifest in place, last of all."""
-    files = [p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)) and p.name != NAME]
+    files = [
+        p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)) and p.name != NAME
+    ]
     manifest = Manifest(
         kind=kind,
         digest=digest_files(folder, files),

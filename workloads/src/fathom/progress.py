@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
+
 from fathom_api.progress import ENV_CA_FILE, ENV_TOKEN_FILE, ENV_URL, Progress
 
 _log = logging.getLogger("fathom")
@@ -26,7 +27,9 @@ class Reporter:
     Sending happens on a thread of its own that always takes the latest progress.
     """
 
-    def __init__(self, send: Send, *, interval: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, send: Send, *, interval: float = 2.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._send = send
         self._interval = interval
         self._clock = clock
@@ -69,7 +72,7 @@ class Reporter:
 
 
 def reporter() -> Reporter:
-    """Return the reporter for where we run: the operator's, if the environment names it, else the terminal's."""
+    """Return the reporter for where we run: the operator's if the environment names one, else the terminal's."""
     url = os.environ.get(ENV_URL)
     return Reporter(_to_operator(url) if url else _to_terminal)
 

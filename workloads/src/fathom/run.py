@@ -12,11 +12,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TypeVar
 
-from fathom_api.meta import ApiModel, ExitCode
-from fathom_api.progress import MAX_TERMINATION_BYTES, TERMINATION_LOG, Outcome
 from pydantic import ValidationError
 
 from fathom.errors import InvalidInputError
+from fathom_api.meta import ApiModel, ExitCode
+from fathom_api.progress import MAX_TERMINATION_BYTES, TERMINATION_LOG, Outcome
 
 _log = logging.getLogger("fathom")
 TaskT = TypeVar("TaskT", bound=ApiModel)
@@ -33,14 +33,16 @@ def read_task(file: Path, kind: type[TaskT]) -> TaskT:
     try:
         return kind.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in error.errors()
+        )
         raise InvalidInputError("InvalidTask", f"{file}: not a {kind.__name__}: {problems}") from error
 
 
 def run_task(file: Path, kind: type[TaskT], work: Callable[[TaskT], Outcome]) -> NoReturn:
     """Do `work` on the task in `file` and exit: 0 done, 65 the task is wrong, 1 worth another try."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    # A pod that is being evicted gets SIGTERM: end through the usual way out, so that what is finished is kept.
+    # A pod being evicted gets SIGTERM: end through the usual way out, so that what is finished is kept.
     signal.signal(signal.SIGTERM, _terminate)
     try:
         outcome = work(read_task(file, kind))
@@ -48,7 +50,7 @@ def run_task(file: Path, kind: type[TaskT], work: Callable[[TaskT], Outcome]) ->
         _log.error("%s: %s", error.reason, error)
         _leave(Outcome(result="Failed", reason=error.reason, message=str(error)))
         sys.exit(ExitCode.INVALID)
-    except Exception as error:  # noqa: BLE001  the outcome must be told whatever happened
+    except Exception as error:
         traceback.print_exc()
         _leave(Outcome(result="Failed", reason=type(error).__name__, message=str(error)[:1000]))
         sys.exit(ExitCode.RETRYABLE)

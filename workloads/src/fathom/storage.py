@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
-from fathom_api.progress import ENV_VOLUMES
-
 from fathom.errors import InvalidInputError
+from fathom_api.progress import ENV_VOLUMES
 
 
 def resolve(uri: str) -> Path:
@@ -27,7 +26,9 @@ def resolve(uri: str) -> Path:
         return Path(os.environ.get(ENV_VOLUMES, "/volumes")) / rest
     if scheme == "file":
         return Path(rest)
-    raise InvalidInputError("InvalidUri", f"{uri}: unknown scheme {scheme}://, use pvc://claim/path or a path")
+    raise InvalidInputError(
+        "InvalidUri", f"{uri}: unknown scheme {scheme}://, use pvc://claim/path or a path"
+    )
 
 
 def existing(uri: str) -> Path:
@@ -38,13 +39,15 @@ def existing(uri: str) -> Path:
     """
     path = resolve(uri)
     if not path.exists():
-        raise InvalidInputError("NotFound", f"{uri}: nothing there ({path}); check the URI and what the volume holds")
+        raise InvalidInputError(
+            "NotFound", f"{uri}: nothing there ({path}); check the URI and what the volume holds"
+        )
     return path
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what is written there is renamed to `path` when the block succeeds.
+def appearing(path: Path) -> Generator[Path]:
+    """Yield a temporary path beside `path`; it is renamed to `path` when the block succeeds.
 
     A reader sees the whole file or none, whatever kills the writer.
     """
@@ -68,7 +71,7 @@ def digest_bytes(data: bytes) -> str:
 
 
 def digest_files(root: Path, files: Iterable[Path]) -> str:
-    """Return one digest over the names (relative to `root`) and contents of `files`, in the order of their names."""
+    """Return one digest over the names (relative to `root`) and contents of `files`, whatever their order."""
     total = hashlib.sha256()
     for file in sorted(files):
         with file.open("rb") as content:
