@@ -15,7 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Media → captions → features → ranker → scores. Each command reads its task as one JSON "
-    "document (--task); `fathom task COMMAND` prints one to start from. The same commands run in pods and on a laptop.",
+    "document (--task); `fathom task COMMAND` prints one to start from. The same in pods and on a laptop.",
 )
 TaskFile = Annotated[Path, typer.Option("--task", help="The task, a JSON document.", show_default=False)]
 Shard = Annotated[

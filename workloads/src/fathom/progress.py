@@ -72,7 +72,7 @@ class Reporter:
 
 
 def reporter() -> Reporter:
-    """Return the reporter for where we run: the operator's if the environment names one, else the terminal's."""
+    """Return a reporter: to the operator if the environment names one, else to the terminal."""
     url = os.environ.get(ENV_URL)
     return Reporter(_to_operator(url) if url else _to_terminal)
 
