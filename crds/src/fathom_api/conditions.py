@@ -8,10 +8,11 @@ from typing import Literal
 from pydantic import Field
 
 from fathom_api.meta import StatusModel
+from fathom_api.types import Timestamp
 
 
 class ConditionType(StrEnum):
-    """`Ready`, `Reconciling` and `Stalled` follow kstatus: GitOps tools understand them without being taught."""
+    """`Ready`, `Reconciling` and `Stalled` follow kstatus: GitOps tools know them without being taught."""
 
     READY = "Ready"
     RECONCILING = "Reconciling"
@@ -45,7 +46,7 @@ class Reason(StrEnum):
     INVALID_INPUT = "InvalidInput"
     MISSING_CLAIM = "MissingClaim"
     MISSING_CAPTION_JOB = "MissingCaptionJob"
-    MISSING_SECRET = "MissingSecret"
+    MISSING_SECRET = "MissingSecret"  # noqa: S105 - a reason, not a password
     MODE_NOT_INSTALLED = "ModeNotInstalled"
     JOB_FAILED = "JobFailed"
     TOO_MANY_FAILED_ITEMS = "TooManyFailedItems"
@@ -62,6 +63,6 @@ class Condition(StatusModel):
     reason: str = Field(description="Why, in one CamelCase word.", max_length=64)
     message: str = Field(description="Why, in a sentence, with the fix where there is one.", max_length=4096)
     observed_generation: int | None = Field(
-        None, description="Generation of the spec the condition speaks of."
+        default=None, description="Generation of the spec the condition speaks of."
     )
-    last_transition_time: str = Field(description="When the status last changed.", max_length=32)
+    last_transition_time: Timestamp = Field(description="When the status last changed.")

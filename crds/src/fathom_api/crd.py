@@ -10,14 +10,8 @@ from pydantic import BaseModel
 from fathom_api.captionjob import CaptionJobSpec, CaptionJobStatus
 from fathom_api.meta import CATEGORY, GROUP, MAX_NAME_LENGTH, VERSION
 from fathom_api.recmodel import RecModelSpec, RecModelStatus
+from fathom_api.rules import validation
 from fathom_api.schema import structural
-
-Rule = dict[str, Any]
-
-
-def rule(expression: str, message: str, path: str | None = None) -> Rule:
-    """Return a CEL rule; `message` must say the fix."""
-    return {"rule": expression, "message": message} | ({"fieldPath": path} if path else {})
 
 
 def column(
@@ -39,13 +33,17 @@ def unchanged(field: str, *, optional: bool = False) -> str:
     return f"!({running}) || ({same})"
 
 
-_NAME = rule(
+_NAME = validation(
     f"self.metadata.name.size() <= {MAX_NAME_LENGTH}",
     f"the name must have at most {MAX_NAME_LENGTH} characters: the names of its Jobs are made from it",
 )
-_DNS_LABEL = rule(
+_POD_NAME = validation(
     "!self.metadata.name.contains('.')",
-    "the name must not contain dots: the names of Services are made from it",
+    "the name must not contain dots: the names of pods are made from it",
+)
+_SERVICE_NAME = validation(
+    "self.metadata.name.matches('^[a-z][-a-z0-9]*$')",
+    "the name must begin with a letter and hold only a-z, 0-9 and -: the names of Services are made from it",
 )
 _READY = ".status.conditions[?(@.type=='Ready')]"
 
@@ -61,8 +59,7 @@ class Kind:
     status: type[BaseModel]
     description: str
     columns: tuple[dict[str, Any], ...]
-    object_rules: tuple[Rule, ...]
-    spec_rules: tuple[Rule, ...]
+    object_rules: tuple[dict[str, Any], ...]
 
     @property
     def singular(self) -> str:
@@ -73,7 +70,7 @@ class Kind:
 CAPTION_JOB = Kind(
     kind="CaptionJob",
     plural="captionjobs",
-    short="cj",
+    short="cap",  # not "cj": that is a CronJob
     spec=CaptionJobSpec,
     status=CaptionJobStatus,
     description="CaptionJob captions media with a multimodal LLM and turns the captions into features.",
@@ -94,25 +91,13 @@ CAPTION_JOB = Kind(
     ),
     object_rules=(
         _NAME,
-        _DNS_LABEL,
+        _POD_NAME,
         *(
-            rule(
+            validation(
                 unchanged(field, optional=field == "fineTune"),
                 f"spec.{field} cannot change once the job has started: create a CaptionJob of another name",
             )
             for field in ("source", "model", "fineTune", "features", "output", "shards")
-        ),
-    ),
-    spec_rules=(
-        rule(
-            "!self.model.uri.startsWith('fathom://') || has(self.fineTune)",
-            "fathom://small-llava has not learned to speak yet: give it pairs under spec.fineTune, or name a trained model",
-            ".model.uri",
-        ),
-        rule(
-            "self.output.uri != self.source.uri",
-            "spec.output.uri must not be the source itself: choose a folder of its own",
-            ".output.uri",
         ),
     ),
 )
@@ -145,43 +130,12 @@ REC_MODEL = Kind(
     ),
     object_rules=(
         _NAME,
-        _DNS_LABEL,
-        rule(
-            "!has(self.spec.serving) || !has(oldSelf.spec.serving) || self.spec.serving.mode == oldSelf.spec.serving.mode",
-            "spec.serving.mode cannot change, KServe cannot switch a service's mode: create a RecModel of another name",
-        ),
-    ),
-    spec_rules=(
-        rule(
-            "!has(self.serving) || self.serving.mode != 'Standard' || self.serving.rollout.steps.size() == 0",
-            "canary steps need serving.mode Knative: remove spec.serving.rollout.steps, or change the mode",
-            ".serving.rollout.steps",
-        ),
-        rule(
-            "self.features.captions.size() > 0 || !self.evaluation.gate.against.exists(a, a != 'Serving')",
-            "there are no captions to compare without: name a CaptionJob under spec.features.captions, "
-            "or leave only Serving in spec.evaluation.gate.against",
-            ".evaluation.gate.against",
-        ),
-        rule(
-            "self.features.user.size() == 0 || has(self.data.users)",
-            "spec.features.user needs spec.data.users, the table that holds these columns",
-            ".features.user",
-        ),
-        rule(
-            "self.features.item.size() == 0 || has(self.data.items)",
-            "spec.features.item needs spec.data.items, the table that holds these columns",
-            ".features.item",
-        ),
-        rule(
-            "self.data.split.strategy != 'Time' || has(self.data.timeColumn)",
-            "split.strategy Time needs spec.data.timeColumn",
-            ".data.split.strategy",
-        ),
-        rule(
-            "self.data.split.validation + self.data.split.test <= 0.8",
-            "split.validation and split.test leave less than a fifth of the data to train on",
-            ".data.split",
+        _SERVICE_NAME,
+        validation(
+            "!has(self.spec.serving) || !has(oldSelf.spec.serving) "
+            "|| self.spec.serving.mode == oldSelf.spec.serving.mode",
+            "spec.serving.mode cannot change, KServe cannot switch a service's mode: "
+            "create a RecModel of another name",
         ),
     ),
 )
@@ -222,7 +176,6 @@ def crd(kind: Kind) -> dict[str, Any]:
 
 def _object_schema(kind: Kind) -> dict[str, Any]:
     spec = structural(kind.spec)
-    spec["x-kubernetes-validations"] = list(kind.spec_rules)
     return {
         "type": "object",
         "description": kind.description,

@@ -1,6 +1,6 @@
 """Writes what is generated from the models: `crds/*.yaml` and `docs/reference/api.md` (`make crds`).
 
-`python -m fathom_api.generate ROOT [--check]`; with `--check` it writes nothing and fails when a file is stale.
+`python -m fathom_api.generate ROOT [--check]`; with `--check` it writes nothing, and fails on a stale file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _HEADER = "Generated from crds/src/fathom_api by `make crds`; do not edit."
 
 
 def yaml_text(value: Any, indent: int = 0) -> str:
-    """Return `value` as YAML. JSON scalars are YAML scalars, which keeps this package free of a YAML library."""
+    """Return `value` as YAML. JSON scalars are YAML scalars: no YAML library is needed."""
     pad = "  " * indent
     if isinstance(value, dict) and value:
         return "".join(f"{pad}{_key(k)}:{_below(v, indent)}" for k, v in value.items())
@@ -69,12 +69,7 @@ def reference() -> str:
             ]
             lines += [_row(*row) for row in _fields(schema["properties"][part], part)]
             lines.append("")
-        lines += ["### Rules", ""]
-        rules = [
-            *schema["x-kubernetes-validations"],
-            *schema["properties"]["spec"]["x-kubernetes-validations"],
-        ]
-        lines += [f"- {r['message']}." for r in rules] + [""]
+        lines += ["### Rules", "", *(f"- {message}." for message in _rules(schema)), ""]
     return "\n".join(lines)
 
 
@@ -87,13 +82,26 @@ def _fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, 
             yield from _fields(field["items"], f"{path}.{name}[]")
 
 
+def _rules(schema: dict[str, Any]) -> Iterator[str]:
+    yield from (rule["message"] for rule in schema.get("x-kubernetes-validations", ()))
+    for below in [*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])]:
+        yield from _rules(below)
+
+
+def _default(field: dict[str, Any]) -> str:
+    """Return the default; of an object nothing: the defaults of its fields say it."""
+    if field.get("type") == "object" or "default" not in field:
+        return ""
+    return f"`{json.dumps(field['default'])}`"
+
+
 def _row(path: str, field: dict[str, Any], required: bool) -> str:
     kind = (
         " \\| ".join(f"`{v}`" for v in field["enum"])
         if "enum" in field
         else field.get("type", "integer or string")
     )
-    default = "*required*" if required else f"`{json.dumps(field['default'])}`" if "default" in field else ""
+    default = "*required*" if required else _default(field)
     bounds = ", ".join(
         f"{word} {field[key]}" for key, word in (("minimum", "≥"), ("maximum", "≤")) if key in field
     )
@@ -106,7 +114,9 @@ def outputs() -> dict[str, str]:
     files = {f"crds/{kind.plural}.yaml": f"# {_HEADER}\n---\n" + yaml_text(crd(kind)) for kind in KINDS}
     resources = "".join(f"  - {kind.plural}.yaml\n" for kind in KINDS)
     files["crds/kustomization.yaml"] = (
-        f"# {_HEADER}\n---\napiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{resources}"
+        f"# {_HEADER}\n---\n"
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+        f"resources:\n{resources}"
     )
     for kind in KINDS:
         files[f"charts/fathom/files/crds/{kind.plural}.yaml"] = files[f"crds/{kind.plural}.yaml"]

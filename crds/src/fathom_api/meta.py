@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
+
+from fathom_api.rules import Rule, add_validations
 
 GROUP: Final = "fathom.dev"
 VERSION: Final = "v1alpha1"
@@ -17,9 +19,28 @@ MAX_NAME_LENGTH: Final = 40
 
 
 class ApiModel(BaseModel):
-    """A part of a spec: camelCase outside, snake_case inside, nothing unknown let through."""
+    """A part of a spec: camelCase outside, snake_case inside, nothing unknown let through.
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    `RULES` are what one field alone cannot say. They are in the CRD as CEL and checked here too: a manifest
+    or a task is refused with the same sentence wherever it is read.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        json_schema_extra=add_validations,
+    )
+
+    RULES: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="after")
+    def _follows_its_rules(self) -> Self:
+        broken = [rule.message for rule in self.RULES if not rule.holds(self)]
+        if broken:
+            raise ValueError("; ".join(broken))
+        return self
 
     def document(self) -> dict[str, Any]:
         """Return the object as people write it: camelCase keys, unset optional fields left out."""

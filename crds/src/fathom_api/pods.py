@@ -7,18 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from fathom_api.meta import ApiModel
+from fathom_api.types import Quantity
 
 #: A Kubernetes object that we hand on as it is; the API server checks it when the pod is made.
 Passed = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
-Quantity = Annotated[
-    int | str,
-    Field(
-        json_schema_extra={
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "x-kubernetes-int-or-string": True,
-        }
-    ),
-]
 
 
 class Resources(ApiModel):
@@ -36,7 +28,7 @@ class PodTemplate(ApiModel):
     """What the pods of this resource look like; each field means what it means in a Kubernetes pod."""
 
     image: str | None = Field(
-        None, max_length=1024, description="Container image; the operator's default if unset."
+        default=None, max_length=1024, description="Container image; the operator's default if unset."
     )
     image_pull_secrets: list[Passed] = Field(
         default_factory=list, max_length=16, description="Secrets with which the image is pulled."
@@ -46,11 +38,17 @@ class PodTemplate(ApiModel):
     tolerations: list[Passed] = Field(
         default_factory=list, max_length=64, description="Taints the pods tolerate."
     )
-    affinity: Passed | None = Field(None, description="Node and pod affinity.")
-    priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass of the pods.")
-    runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass, e.g. `nvidia`.")
+    affinity: Passed | None = Field(default=None, description="Node and pod affinity.")
+    priority_class_name: str | None = Field(
+        default=None, max_length=253, description="PriorityClass of the pods."
+    )
+    runtime_class_name: str | None = Field(
+        default=None, max_length=253, description="RuntimeClass, e.g. `nvidia`."
+    )
     service_account_name: str | None = Field(
-        None, max_length=253, description="ServiceAccount of the pods; the namespace's default if unset."
+        default=None,
+        max_length=253,
+        description="ServiceAccount of the pods; the namespace's default if unset.",
     )
     env: list[Passed] = Field(default_factory=list, max_length=128, description="Environment variables.")
     env_from: list[Passed] = Field(
@@ -63,5 +61,5 @@ class PodTemplate(ApiModel):
         default_factory=list, max_length=32, description="Where the further volumes are mounted."
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
-        None, description="When the image is pulled; Kubernetes' default if unset."
+        default=None, description="When the image is pulled; Kubernetes' default if unset."
     )

@@ -14,7 +14,7 @@ MAX_TERMINATION_BYTES: Final = 4096
 AUDIENCE: Final = "fathom.dev/progress"
 
 ENV_URL: Final = "FATHOM_PROGRESS_URL"
-ENV_TOKEN_FILE: Final = "FATHOM_PROGRESS_TOKEN_FILE"
+ENV_TOKEN_FILE: Final = "FATHOM_PROGRESS_TOKEN_FILE"  # noqa: S105 - the name of a variable
 ENV_CA_FILE: Final = "FATHOM_PROGRESS_CA_FILE"
 ENV_VOLUMES: Final = "FATHOM_VOLUMES"
 TERMINATION_LOG: Final = "/dev/termination-log"
@@ -23,15 +23,15 @@ TERMINATION_LOG: Final = "/dev/termination-log"
 class Progress(StatusModel):
     """How far a pod is; POSTed as JSON to `$FATHOM_PROGRESS_URL` at most every few seconds.
 
-    `total`, `done`, `failed` and `reused` count items of the pod's own shard (caption), steps (finetune, train) or captions
-    (featurise). `metrics` holds numbers by name: `loss`, `validation_loss`, `epoch`, `validation_auc`, …
+    `total`, `done`, `failed` and `reused` count items of the pod's own shard (caption), steps (finetune,
+    train) or captions (featurise). `metrics` holds numbers by name: `loss`, `validation_loss`, `epoch`, …
     """
 
-    total: int = Field(0, description="Units of work in all.")
-    done: int = Field(0, description="Units done, failed ones not counted, reused ones counted.")
-    failed: int = Field(0, description="Units that failed.")
-    reused: int = Field(0, description="Units found done.")
-    per_second: float | None = Field(None, description="Units done per second, lately.")
+    total: int = Field(default=0, description="Units of work in all.")
+    done: int = Field(default=0, description="Units done, failed ones not counted, reused ones counted.")
+    failed: int = Field(default=0, description="Units that failed.")
+    reused: int = Field(default=0, description="Units found done.")
+    per_second: float | None = Field(default=None, description="Units done per second, lately.")
     metrics: dict[str, float] = Field(default_factory=dict, description="Numbers by name.")
     samples: list[str] = Field(default_factory=list, max_length=3, description="A few captions.")
 
@@ -40,10 +40,10 @@ class Outcome(StatusModel):
     """A pod's last words, its termination message: at most 4,096 bytes of JSON."""
 
     result: Literal["Succeeded", "Failed"] = Field(description="How it ended.")
-    reason: str = Field("", description="CamelCase; of a failure.")
-    message: str = Field("", description="A sentence with the fix, of a failure.")
-    uri: str | None = Field(None, description="What was made.")
-    digest: str | None = Field(None, description="`sha256:` of it.")
+    reason: str = Field(default="", description="CamelCase; of a failure.")
+    message: str = Field(default="", description="A sentence with the fix, of a failure.")
+    uri: str | None = Field(default=None, description="What was made.")
+    digest: str | None = Field(default=None, description="`sha256:` of it.")
     progress: Progress = Field(default_factory=Progress, description="Final counts and metrics.")
     arms: dict[str, dict[str, float]] = Field(
         default_factory=dict,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import pairwise
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,7 +11,8 @@ from fathom_api.captionjob import Artifact, Output
 from fathom_api.conditions import Condition
 from fathom_api.meta import ApiModel, StatusModel
 from fathom_api.pods import PodTemplate
-from fathom_api.types import ColumnName, DatasetUri, Duration, ObjectName
+from fathom_api.rules import Rule
+from fathom_api.types import ColumnName, DatasetUri, Duration, ObjectName, Timestamp, Unique
 
 Arm = Literal["Captions", "WithoutCaptions", "ShuffledCaptions", "Serving"]
 Control = Literal["WithoutCaptions", "ShuffledCaptions"]
@@ -28,27 +30,35 @@ class Table(ApiModel):
 class Split(ApiModel):
     """How interactions are divided into training, validation and test."""
 
+    RULES = (
+        Rule(
+            "self.validation + self.test <= 0.5",
+            "validation and test leave less than half of the interactions to train on: lower one of them",
+            lambda split: split.validation + split.test <= 0.5,
+        ),
+    )
+
     strategy: Literal["Time", "Random", "ItemCold"] = Field(
-        "Time",
+        default="Time",
         description="Time: the latest interactions are held out. Random: any. ItemCold: all interactions of "
         "held-out items, which the ranker has then never seen.",
     )
-    validation: float = Field(0.1, ge=0.01, le=0.4, description="Share held out to stop training by.")
-    test: float = Field(0.1, ge=0.01, le=0.4, description="Share held out to judge the model by.")
-    seed: int = Field(0, ge=0, description="Seed of Random and ItemCold.")
+    validation: float = Field(default=0.1, ge=0.01, le=0.4, description="Share held out to stop training by.")
+    test: float = Field(default=0.1, ge=0.01, le=0.4, description="Share held out to judge the model by.")
+    seed: int = Field(default=0, ge=0, description="Seed of Random and ItemCold.")
 
 
 class Data(ApiModel):
     """Interactions, and what is known of items and users."""
 
     interactions: Table = Field(description="One row an interaction.")
-    items: Table | None = Field(None, description="One row an item; keyed by `itemColumn`.")
-    users: Table | None = Field(None, description="One row a user; keyed by `userColumn`.")
-    label: ColumnName = Field("label", description="Column of 0 and 1 to predict.")
-    user_column: ColumnName = Field("user_id", description="Column with the user's id.")
-    item_column: ColumnName = Field("item_id", description="Column with the item's id.")
+    items: Table | None = Field(default=None, description="One row an item; keyed by `itemColumn`.")
+    users: Table | None = Field(default=None, description="One row a user; keyed by `userColumn`.")
+    label: ColumnName = Field(default="label", description="Column of 0 and 1 to predict.")
+    user_column: ColumnName = Field(default="user_id", description="Column with the user's id.")
+    item_column: ColumnName = Field(default="item_id", description="Column with the item's id.")
     time_column: ColumnName | None = Field(
-        "timestamp", description="Column with the time, a number or a timestamp."
+        default="timestamp", description="Column with the time, a number or a timestamp."
     )
     split: Split = Field(default_factory=Split, description="What is held out.")
 
@@ -58,18 +68,19 @@ class Feature(ApiModel):
 
     column: ColumnName = Field(description="Its name in the items or users table.")
     type: Literal["Categorical", "CategoricalList", "Numeric"] = Field(
-        "Categorical",
-        description="Categorical: one value. CategoricalList: several, in a list or one string. Numeric: standardised.",
+        default="Categorical",
+        description="Categorical: one value. CategoricalList: several, in a list or in one string. "
+        "Numeric: standardised.",
     )
     separator: str = Field(
-        " ", min_length=1, max_length=4, description="Between the values of a CategoricalList string."
+        default=" ", min_length=1, max_length=4, description="Between the values of a CategoricalList string."
     )
 
 
 class UserHistory(ApiModel):
     """A profile of the tokens of what the user liked before."""
 
-    max_items: int = Field(50, ge=1, le=1000, description="Latest positive items that count.")
+    max_items: int = Field(default=50, ge=1, le=1000, description="Latest positive items that count.")
 
 
 class CaptionsFeature(ApiModel):
@@ -77,24 +88,24 @@ class CaptionsFeature(ApiModel):
 
     caption_job: ObjectName = Field(description="Name of a CaptionJob in this namespace.")
     pooling: Literal["Mean", "Sum"] = Field(
-        "Mean", description="How the token embeddings of an item become one."
+        default="Mean", description="How the token embeddings of an item become one."
     )
     user_history: UserHistory | None = Field(
-        None, description="Also describe users by the captions they liked."
+        default=None, description="Also describe users by the captions they liked."
     )
 
 
 class Features(ApiModel):
     """What the ranker knows of users and items, besides their ids."""
 
-    user: list[Feature] = Field(
-        default_factory=lambda: list[Feature](), max_length=64, description="Columns of the users table."
+    user: Annotated[list[Feature], Unique("column")] = Field(
+        default_factory=list[Feature], max_length=64, description="Columns of the users table."
     )
-    item: list[Feature] = Field(
-        default_factory=lambda: list[Feature](), max_length=64, description="Columns of the items table."
+    item: Annotated[list[Feature], Unique("column")] = Field(
+        default_factory=list[Feature], max_length=64, description="Columns of the items table."
     )
-    captions: list[CaptionsFeature] = Field(
-        default_factory=lambda: list[CaptionsFeature](), max_length=4, description="Caption tokens."
+    captions: Annotated[list[CaptionsFeature], Unique("caption_job")] = Field(
+        default_factory=list[CaptionsFeature], max_length=4, description="Caption tokens."
     )
 
 
@@ -102,36 +113,36 @@ class RankerModel(ApiModel):
     """The ranker's architecture."""
 
     architecture: Literal["DCNv2", "DLRM"] = Field(
-        "DCNv2", description="DCNv2: arXiv 2008.13535. DLRM: arXiv 1906.00091."
+        default="DCNv2", description="DCNv2: arXiv 2008.13535. DLRM: arXiv 1906.00091."
     )
-    embedding_dim: int = Field(16, ge=2, le=1024, description="Width of the embeddings.")
-    cross_layers: int = Field(2, ge=1, le=8, description="Cross layers (DCNv2).")
-    hidden_units: list[int] = Field(
+    embedding_dim: int = Field(default=16, ge=2, le=1024, description="Width of the embeddings.")
+    cross_layers: int = Field(default=2, ge=1, le=8, description="Cross layers (DCNv2).")
+    hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(
         default_factory=lambda: [128, 64], min_length=1, max_length=8, description="Widths of the MLP."
     )
-    dropout: float = Field(0.0, ge=0, le=0.9, description="Dropout in the MLP.")
+    dropout: float = Field(default=0.0, ge=0, le=0.9, description="Dropout in the MLP.")
 
 
 class Training(ApiModel):
     """How the ranker is trained."""
 
     processes_per_node: int = Field(
-        1, ge=1, le=16, description="torchrun processes in the training pod (DDP)."
+        default=1, ge=1, le=16, description="torchrun processes in the training pod (DDP)."
     )
-    epochs: int = Field(5, ge=1, le=1000, description="Most passes over the training interactions.")
+    epochs: int = Field(default=5, ge=1, le=1000, description="Most passes over the training interactions.")
     patience: int = Field(
-        2, ge=1, le=100, description="Epochs without a better validation AUC before training stops."
+        default=2, ge=1, le=100, description="Epochs without a better validation AUC before training stops."
     )
     batch_size: int = Field(
-        1024, ge=1, le=1_000_000, description="Interactions per step, of all processes together."
+        default=1024, ge=1, le=1_000_000, description="Interactions per step, of all processes together."
     )
-    learning_rate: float = Field(1e-3, ge=0, le=1, description="Learning rate (Adam).")
-    weight_decay: float = Field(1e-6, ge=0, le=1, description="L2 on embeddings and weights.")
-    seed: int = Field(0, ge=0, description="Seed of all that is random.")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Learning rate (Adam).")
+    weight_decay: float = Field(default=1e-6, ge=0, le=1, description="L2 on embeddings and weights.")
+    seed: int = Field(default=0, ge=0, description="Seed of all that is random.")
     backoff_limit: int = Field(
-        4, ge=0, le=100, description="Times the pod is tried again; each resumes from a checkpoint."
+        default=4, ge=0, le=100, description="Times the pod is tried again; each resumes from a checkpoint."
     )
-    queue_name: str | None = Field(None, max_length=63, description="Kueue LocalQueue of the Jobs.")
+    queue_name: str | None = Field(default=None, max_length=63, description="Kueue LocalQueue of the Jobs.")
     template: PodTemplate = Field(
         default_factory=PodTemplate, description="The training and evaluation pods."
     )
@@ -140,26 +151,34 @@ class Training(ApiModel):
 class Gate(ApiModel):
     """What a new model must beat to be served."""
 
-    metric: Metric = Field("AUC", description="Measured on the test split.")
-    against: list[Literal["Serving", "WithoutCaptions", "ShuffledCaptions"]] = Field(
+    metric: Metric = Field(default="AUC", description="Measured on the test split.")
+    against: Annotated[list[Literal["Serving", "WithoutCaptions", "ShuffledCaptions"]], Unique()] = Field(
         default_factory=lambda: ["Serving"],
         max_length=3,
-        description="Serving: the model served now. WithoutCaptions, ShuffledCaptions: the same ranker, trained so.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
+        description="Serving: the model served now. "
+        "WithoutCaptions, ShuffledCaptions: the same ranker, trained so.",
     )
     min_delta: float = Field(
-        0.0, ge=-1, le=1, description="Least improvement; negative allows that much loss."
+        default=0.0, ge=-1, le=1, description="Least improvement; negative allows that much loss."
     )
 
 
 class Evaluation(ApiModel):
     """How a trained model is judged before it is served."""
 
-    controls: list[Control] = Field(
+    RULES = (
+        Rule(
+            "self.gate.against.all(a, a == 'Serving' || a in self.controls)",
+            "the gate compares with an arm that is not trained: add it to spec.evaluation.controls",
+            lambda evaluation: {*evaluation.gate.against} <= {"Serving", *evaluation.controls},
+            ".gate.against",
+        ),
+    )
+
+    controls: Annotated[list[Control], Unique()] = Field(
         default_factory=lambda: ["WithoutCaptions", "ShuffledCaptions"],
         max_length=2,
         description="Trained beside it with the same parameters and seed, to show what the captions give.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     gate: Gate = Field(default_factory=Gate, description="What it must beat.")
 
@@ -170,49 +189,85 @@ class RolloutStep(ApiModel):
     weight: int = Field(
         ge=1, le=100, description="Share of the requests that the candidate gets, in percent."
     )
-    pause: Duration = Field("30s", description="How long the candidate must stay ready at this weight.")
+    pause: Duration = Field(
+        default="30s", description="How long the candidate must stay ready at this weight."
+    )
 
 
 class Rollout(ApiModel):
     """How a new version takes over."""
 
+    RULES = (
+        Rule(
+            # CEL has no "next element": in order and without duplicates is the same.
+            "self.steps.map(s, s.weight).isSorted() && "
+            "self.steps.all(s, self.steps.exists_one(t, t.weight == s.weight))",
+            "weights must rise from step to step, as in 10, 50",
+            lambda rollout: all(a.weight < b.weight for a, b in pairwise(rollout.steps)),
+            ".steps",
+        ),
+    )
+
     steps: list[RolloutStep] = Field(
-        default_factory=lambda: list[RolloutStep](),
+        default_factory=list[RolloutStep],
         max_length=20,
         description="Weights on the way to 100 %; none means at once.",
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "self.size() < 2 || self.all(i, self.all(j, self.indexOf(i) <= self.indexOf(j) || i.weight > j.weight))",
-                    "message": "weights must rise from step to step",
-                }
-            ]
-        },
     )
     progress_deadline: Duration = Field(
-        "10m", description="How long a candidate may take to become ready before it is rejected."
+        default="10m", description="How long a candidate may take to become ready before it is rejected."
     )
 
 
 class Serving(PodTemplate):
     """Where and how the ranker is served."""
 
-    mode: Literal["Knative", "Standard"] = Field(
-        "Knative", description="KServe deployment mode. Canary steps need Knative."
+    RULES = (
+        Rule(
+            "self.mode != 'Standard' || self.rollout.steps.size() == 0",
+            "canary steps need mode Knative: remove spec.serving.rollout.steps, or change spec.serving.mode",
+            lambda serving: serving.mode != "Standard" or not serving.rollout.steps,
+            ".rollout.steps",
+        ),
     )
-    replicas: int = Field(1, ge=1, le=1000, description="Pods that are kept.")
+
+    mode: Literal["Knative", "Standard"] = Field(
+        default="Knative", description="KServe deployment mode. Canary steps need Knative."
+    )
+    replicas: int = Field(default=1, ge=1, le=1000, description="Pods that are kept.")
     rollout: Rollout = Field(default_factory=Rollout, description="How a new version takes over.")
 
 
 class RecModelSpec(ApiModel):
     """Train this ranker on these interactions with these features; serve it if it is better."""
 
+    RULES = (
+        Rule(
+            "self.features.captions.size() > 0 || !self.evaluation.gate.against.exists(a, a != 'Serving')",
+            "there are no captions to compare without: name a CaptionJob under spec.features.captions, "
+            "or leave only Serving in spec.evaluation.gate.against",
+            lambda spec: bool(spec.features.captions) or {*spec.evaluation.gate.against} <= {"Serving"},
+            ".evaluation.gate.against",
+        ),
+        Rule(
+            "self.features.user.size() == 0 || has(self.data.users)",
+            "spec.features.user needs spec.data.users, the table that holds these columns",
+            lambda spec: not spec.features.user or spec.data.users is not None,
+            ".features.user",
+        ),
+        Rule(
+            "self.features.item.size() == 0 || has(self.data.items)",
+            "spec.features.item needs spec.data.items, the table that holds these columns",
+            lambda spec: not spec.features.item or spec.data.items is not None,
+            ".features.item",
+        ),
+    )
+
     data: Data = Field(description="What it learns from.")
     features: Features = Field(default_factory=Features, description="What it knows of users and items.")
     model: RankerModel = Field(default_factory=RankerModel, description="Its architecture.")
     training: Training = Field(default_factory=Training, description="How it is trained.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What it must beat.")
-    serving: Serving | None = Field(None, description="How it is served; not at all if unset.")
+    serving: Serving | None = Field(default=None, description="How it is served; not at all if unset.")
     output: Output = Field(description="Where model bundles and evaluations go.")
 
 
@@ -232,11 +287,15 @@ Stage = Literal[
 class Metrics(StatusModel):
     """Metrics on the test split."""
 
-    auc: float | None = Field(None, description="Area under the ROC curve.")
-    gauc: float | None = Field(None, description="AUC of each user, weighted by the user's interactions.")
-    log_loss: float | None = Field(None, description="Mean binary cross-entropy, nats.")
-    normalized_entropy: float | None = Field(None, description="Log loss over the entropy of the base rate.")
-    calibration: float | None = Field(None, description="Mean prediction over mean label.")
+    auc: float | None = Field(default=None, description="Area under the ROC curve.")
+    gauc: float | None = Field(
+        default=None, description="AUC of each user, weighted by the user's interactions."
+    )
+    log_loss: float | None = Field(default=None, description="Mean binary cross-entropy, nats.")
+    normalized_entropy: float | None = Field(
+        default=None, description="Log loss over the entropy of the base rate."
+    )
+    calibration: float | None = Field(default=None, description="Mean prediction over mean label.")
 
 
 class ArmMetrics(Metrics):
@@ -250,24 +309,24 @@ class GateVerdict(StatusModel):
 
     metric: Metric = Field(description="What was compared.")
     against: str = Field(description="With what.")
-    value: float | None = Field(None, description="The candidate's.")
-    baseline: float | None = Field(None, description="The other's.")
-    delta: float | None = Field(None, description="Improvement, positive is better.")
+    value: float | None = Field(default=None, description="The candidate's.")
+    baseline: float | None = Field(default=None, description="The other's.")
+    delta: float | None = Field(default=None, description="Improvement, positive is better.")
     verdict: Literal["Pass", "Fail", "Skipped"] = Field(
         description="Skipped: there is nothing to compare with yet."
     )
-    message: str = Field("", description="In words.")
+    message: str = Field(default="", description="In words.")
 
 
 class Version(StatusModel):
     """A trained model."""
 
     name: str = Field(description="`v-` and eight hex digits of what it was trained from.")
-    digest: str | None = Field(None, description="`sha256:` of the model bundle.")
-    uri: str | None = Field(None, description="Where the bundle lies.")
-    auc: float | None = Field(None, description="AUC on the test split.")
-    created_at: str | None = Field(None, description="When training began.")
-    promoted_at: str | None = Field(None, description="When it got all requests.")
+    digest: str | None = Field(default=None, description="`sha256:` of the model bundle.")
+    uri: str | None = Field(default=None, description="Where the bundle lies.")
+    auc: float | None = Field(default=None, description="AUC on the test split.")
+    created_at: Timestamp | None = Field(default=None, description="When training began.")
+    promoted_at: Timestamp | None = Field(default=None, description="When it got all requests.")
 
 
 class RolloutStatus(StatusModel):
@@ -276,11 +335,11 @@ class RolloutStatus(StatusModel):
     phase: Literal["Starting", "Stepping", "Promoting"] = Field(
         description="Starting: the candidate is not ready yet."
     )
-    step: int = Field(0, description="Current step, from 0.")
-    weight: int = Field(0, description="Share of the requests that the candidate gets, in percent.")
-    started_at: str | None = Field(None, description="When the rollout began.")
-    step_started_at: str | None = Field(
-        None, description="When the candidate was first seen ready at this weight."
+    step: int = Field(default=0, description="Current step, from 0.")
+    weight: int = Field(default=0, description="Share of the requests that the candidate gets, in percent.")
+    started_at: Timestamp | None = Field(default=None, description="When the rollout began.")
+    step_started_at: Timestamp | None = Field(
+        default=None, description="When the candidate was first seen ready at this weight."
     )
 
 
@@ -288,53 +347,55 @@ class Rejection(StatusModel):
     """A version that is not tried again unless asked (annotation `fathom.dev/retry`)."""
 
     name: str = Field(description="The version.")
-    digest: str | None = Field(None, description="Its bundle.")
+    digest: str | None = Field(default=None, description="Its bundle.")
     reason: str = Field(description="GateFailed, CandidateNotReady or JobFailed.")
-    message: str = Field("", description="In words.")
-    at: str = Field(description="When.")
+    message: str = Field(default="", description="In words.")
+    at: Timestamp = Field(description="When.")
 
 
 class TrainingStatus(StatusModel):
     """How far training is."""
 
-    percent: int = Field(0, description="Of all arms, in percent.")
-    epoch: float = Field(0.0, description="Epochs of the arm at work.")
-    rows_per_second: float | None = Field(None, description="Interactions trained on per second.")
-    validation_auc: float | None = Field(None, description="Latest AUC on the validation split.")
+    percent: int = Field(default=0, description="Of all arms, in percent.")
+    epoch: float = Field(default=0.0, description="Epochs of the arm at work.")
+    rows_per_second: float | None = Field(default=None, description="Interactions trained on per second.")
+    validation_auc: float | None = Field(default=None, description="Latest AUC on the validation split.")
 
 
 class RecModelStatus(StatusModel):
     """What the operator has seen."""
 
     observed_generation: int | None = Field(
-        None, description="Generation of the spec that this status speaks of."
+        default=None, description="Generation of the spec that this status speaks of."
     )
     conditions: list[Condition] = Field(
-        default_factory=lambda: list[Condition](),
+        default_factory=list[Condition],
         description="Ready, Reconciling, Stalled (kstatus), and Trained, GatePassed, Serving.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    stage: Stage = Field("Pending", description="What is being done.")
-    candidate: Version | None = Field(None, description="The version being trained, judged or rolled out.")
-    stable: Version | None = Field(None, description="The version that is served.")
+    stage: Stage = Field(default="Pending", description="What is being done.")
+    candidate: Version | None = Field(
+        default=None, description="The version being trained, judged or rolled out."
+    )
+    stable: Version | None = Field(default=None, description="The version that is served.")
     features: list[Artifact] = Field(
-        default_factory=lambda: list[Artifact](), description="Caption features of the candidate."
+        default_factory=list[Artifact], description="Caption features of the candidate."
     )
-    training: TrainingStatus | None = Field(None, description="How far training is.")
+    training: TrainingStatus | None = Field(default=None, description="How far training is.")
     metrics: list[ArmMetrics] = Field(
-        default_factory=lambda: list[ArmMetrics](), description="Of the latest evaluation."
+        default_factory=list[ArmMetrics], description="Of the latest evaluation."
     )
-    caption_lift: float | None = Field(None, description="AUC with captions minus AUC without.")
+    caption_lift: float | None = Field(default=None, description="AUC with captions minus AUC without.")
     gates: list[GateVerdict] = Field(
-        default_factory=lambda: list[GateVerdict](), description="Of the latest evaluation."
+        default_factory=list[GateVerdict], description="Of the latest evaluation."
     )
-    evaluation_uri: str | None = Field(None, description="The evaluation, JSON.")
-    rollout: RolloutStatus | None = Field(None, description="The canary, while there is one.")
+    evaluation_uri: str | None = Field(default=None, description="The evaluation, JSON.")
+    rollout: RolloutStatus | None = Field(default=None, description="The canary, while there is one.")
     rejected: list[Rejection] = Field(
-        default_factory=lambda: list[Rejection](), max_length=10, description="Latest rejections."
+        default_factory=list[Rejection], max_length=10, description="Latest rejections."
     )
     history: list[Version] = Field(
-        default_factory=lambda: list[Version](), max_length=10, description="Versions served, latest first."
+        default_factory=list[Version], max_length=10, description="Versions served, latest first."
     )
-    url: str | None = Field(None, description="Where the model answers.")
-    last_progress_time: str | None = Field(None, description="When a pod last reported.")
+    url: str | None = Field(default=None, description="Where the model answers.")
+    last_progress_time: Timestamp | None = Field(default=None, description="When a pod last reported.")

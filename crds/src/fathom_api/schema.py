@@ -8,7 +8,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-_DROPPED = ("title", "additionalProperties", "const", "discriminator")
+_DROPPED = ("title", "additionalProperties", "const", "discriminator", "$defs")
+
+#: How a schema reads: what it is before what it holds.
+_ORDER = ("description", "type", "format", "enum", "default", "required", "properties", "items")
 
 
 class _WithFactoryDefaults(GenerateJsonSchema):
@@ -22,14 +25,19 @@ class _WithFactoryDefaults(GenerateJsonSchema):
 
 
 def structural(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the structural schema of `model`: references inlined, `null` gone, nothing a CRD may not hold."""
+    """Return the structural schema of `model`: references inlined, `null` gone, only what a CRD may hold."""
     schema = model.model_json_schema(by_alias=True, schema_generator=_WithFactoryDefaults)
     return _clean(schema, schema.get("$defs", {}))
 
 
 def _clean(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
     node = _resolve(node, defs)
-    out = {k: v for k, v in node.items() if k not in _DROPPED and k != "$defs"}
+    out = {k: v for k, v in node.items() if k not in _DROPPED}
+    if "const" in node:
+        out["enum"] = [node["const"]]
+    if "exclusiveMinimum" in out:
+        # OpenAPI 3.0 has a number and a flag where JSON Schema 2020 has one number.
+        out |= {"minimum": out["exclusiveMinimum"], "exclusiveMinimum": True}
     if out.get("x-kubernetes-int-or-string"):
         out.pop("type", None)
         return out
@@ -41,10 +49,15 @@ def _clean(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
         out["additionalProperties"] = _clean(node["additionalProperties"], defs)
     if "items" in out:
         out["items"] = _clean(out["items"], defs)
-    if isinstance(out.get("default"), dict):
-        # An empty object is enough: the API server fills in what lies below from the defaults there.
+    if isinstance(out.get("default"), dict) and "x-kubernetes-validations" not in out:
+        # An empty object is enough, the API server fills in what lies below from the defaults there; not so
+        # where there are rules: it tries them on the default as it stands.
         out["default"] = {}
-    return out
+    return {key: out[key] for key in sorted(out, key=_position)}
+
+
+def _position(key: str) -> tuple[int, str]:
+    return (_ORDER.index(key) if key in _ORDER else len(_ORDER), key)
 
 
 def _resolve(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Tasks: the one JSON document that tells a pod (or `fathom` on a laptop) what to do.
 
-The operator writes it into a ConfigMap that the pod mounts; `fathom COMMAND --task FILE` reads it. URIs here may also be
-plain paths and `file://`, so that every task runs without a cluster. `pvc://claim/path` is `$FATHOM_VOLUMES/claim/path`.
+The operator writes it into a ConfigMap that the pod mounts; `fathom COMMAND --task FILE` reads it. URIs here
+may also be plain paths and `file://`, so that every task runs without a cluster. `pvc://claim/path` is
+`$FATHOM_VOLUMES/claim/path`.
 """
 
 from __future__ import annotations
@@ -39,12 +40,14 @@ class AnyTable(Table):
     uri: str = Field(description="Path or URI.")
 
 
+# The models are frozen, so a narrower type is safe; pyright does not see pydantic's `frozen`.
+# pyright: reportIncompatibleVariableOverride=false
 class AnyData(Data):
     """Data anywhere."""
 
     interactions: AnyTable = Field(description="One row an interaction.")
-    items: AnyTable | None = Field(None, description="One row an item.")
-    users: AnyTable | None = Field(None, description="One row a user.")
+    items: AnyTable | None = Field(default=None, description="One row an item.")
+    users: AnyTable | None = Field(default=None, description="One row a user.")
 
 
 class CaptionTask(ApiModel):
@@ -54,7 +57,7 @@ class CaptionTask(ApiModel):
     source: AnySource = Field(description="The items.")
     model: AnyModel = Field(description="The model.")
     output: str = Field(description="Folder; captions go to `captions/`, errors to `errors/`.")
-    shards: int = Field(1, ge=1, description="Shards in all.")
+    shards: int = Field(default=1, ge=1, description="Shards in all.")
 
 
 class FinetuneTask(ApiModel):
@@ -71,7 +74,7 @@ class FeaturiseTask(ApiModel):
 
     kind: Literal["FeaturiseTask"] = "FeaturiseTask"
     output: str = Field(description="The CaptionJob's folder: reads `captions/`, writes `features/`.")
-    shards: int = Field(1, ge=1, description="Shards that must have been finished.")
+    shards: int = Field(default=1, ge=1, description="Shards that must have been finished.")
     features: CaptionFeatures = Field(default_factory=CaptionFeatures, description="How.")
     model: AnyModel = Field(description="The caption model (its tokenizer, for ModelTokens).")
 
@@ -80,7 +83,7 @@ class TrainTask(ApiModel):
     """Train one arm of a ranker (`fathom train`)."""
 
     kind: Literal["TrainTask"] = "TrainTask"
-    arm: Arm = Field("Captions", description="Captions, or a control.")
+    arm: Arm = Field(default="Captions", description="Captions, or a control.")
     data: AnyData = Field(description="What it learns from.")
     features: Features = Field(description="What it knows.")
     caption_features: dict[str, str] = Field(
@@ -109,5 +112,5 @@ class ServeTask(ApiModel):
     kind: Literal["ServeTask"] = "ServeTask"
     bundle: str = Field(description="Folder of the model bundle.")
     model_name: str = Field(description="Name in the inference protocol's paths.")
-    model_version: str = Field("", description="Version told with every answer.")
-    port: int = Field(8080, ge=1, le=65535, description="HTTP port.")
+    model_version: str = Field(default="", description="Version told with every answer.")
+    port: int = Field(default=8080, ge=1, le=65535, description="HTTP port.")

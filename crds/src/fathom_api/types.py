@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, WithJsonSchema
+from pydantic.alias_generators import to_camel
+from pydantic_core import core_schema
+
+from fathom_api.rules import validation
 
 _DNS_SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 
@@ -22,8 +27,8 @@ ModelUri = Annotated[
         max_length=1024,
     ),
     Field(
-        description="Where a model lies: `hf://organisation/name`, `pvc://claim/path`, or `fathom://small-llava`, "
-        "the small model that Fathom builds itself where no model hub can be reached."
+        description="Where a model lies: `hf://organisation/name`, `pvc://claim/path`, or "
+        "`fathom://small-llava`, the small model that Fathom builds itself where no model hub can be reached."
     ),
 ]
 
@@ -36,22 +41,67 @@ Duration = Annotated[
     Field(description="A length of time: `30s`, `5m`, `1h30m`."),
 ]
 
+#: A point in time as Kubernetes writes it: `2026-01-31T12:00:00Z`.
+Timestamp = Annotated[str, StringConstraints(max_length=32), Field(json_schema_extra={"format": "date-time"})]
+
+_PERCENT: Final = r"^(100|[0-9]{1,2}([.][0-9]{1,6})?)%$"
+
 #: A whole number (`3`) or a percentage (`"1%"`).
 IntOrPercent = Annotated[
-    int | str,
-    Field(
-        json_schema_extra={
+    Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=_PERCENT)],
+    WithJsonSchema(
+        {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": True,
             "x-kubernetes-validations": [
-                {
-                    "rule": "type(self) == int ? self >= 0 : self.matches('^(100|[0-9]{1,2})(\\\\.[0-9]+)?%$')",
-                    "message": 'must be a number of items (3) or a percentage ("1%")',
-                }
+                validation(
+                    f"type(self) == int ? self >= 0 : self.matches('{_PERCENT}')",
+                    'must be a number of items (3) or a percentage ("1%")',
+                )
             ],
         }
     ),
 ]
+
+_QUANTITY: Final = r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
+
+#: An amount of a resource as Kubernetes writes it: `2`, `500m`, `4Gi`.
+Quantity = Annotated[
+    int | Annotated[str, StringConstraints(pattern=_QUANTITY)],
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": _QUANTITY,
+            "x-kubernetes-int-or-string": True,
+        }
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Unique:
+    """Annotation of a list without duplicates: of its entries' field `key`, or of the entries themselves."""
+
+    key: str = ""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._refuse_duplicates, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        keys = {"x-kubernetes-list-map-keys": [to_camel(self.key)]} if self.key else {}
+        return handler(schema) | {"x-kubernetes-list-type": "map" if keys else "set"} | keys
+
+    def _refuse_duplicates(self, entries: list[Any]) -> list[Any]:
+        names = [str(getattr(entry, self.key) if self.key else entry) for entry in entries]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} must not be there twice")
+        return entries
+
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
