@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,36 +16,41 @@ from fathom_api.crd import KINDS, crd
 from fathom_api.meta import GROUP
 
 _HEADER = "Generated from crds/src/fathom_api by `make crds`; do not edit."
+#: Words that YAML 1.1 takes for something else.
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
 def yaml_text(value: Any, indent: int = 0) -> str:
-    """Return `value` as YAML. JSON scalars are YAML scalars: no YAML library is needed."""
+    """Return `value` as YAML; a writer of our own keeps this package free of a YAML library."""
     pad = "  " * indent
     if isinstance(value, dict) and value:
         return "".join(f"{pad}{_key(k)}:{_below(v, indent)}" for k, v in value.items())
     if isinstance(value, list) and value:
         return "".join(f"{pad}-{_item(v, indent)}" for v in value)
-    return f"{pad}{json.dumps(value, ensure_ascii=False)}\n"
+    return f"{pad}{_scalar(value)}\n"
+
+
+def _scalar(value: Any) -> str:
+    """Return `value` as JSON, which YAML reads as well, but for `1e-06`: YAML 1.1 wants a point in it."""
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub(r"^(-?[0-9]+)e", r"\1.0e", text) if isinstance(value, float) else text
 
 
 def _key(key: str) -> str:
-    return (
-        key
-        if key.replace("-", "").replace(".", "").replace("/", "").isalnum() and not key[0].isdigit()
-        else json.dumps(key)
-    )
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9./-]*", key) and key.lower() not in _WORDS
+    return key if plain else json.dumps(key)
 
 
 def _below(value: Any, indent: int) -> str:
     if isinstance(value, dict | list) and value:
         return "\n" + yaml_text(value, indent + 1)
-    return f" {json.dumps(value, ensure_ascii=False)}\n"
+    return f" {_scalar(value)}\n"
 
 
 def _item(value: Any, indent: int) -> str:
     if isinstance(value, dict) and value:
         return " " + yaml_text(value, indent + 1).lstrip()
-    return f" {json.dumps(value, ensure_ascii=False)}\n"
+    return f" {_scalar(value)}\n"
 
 
 def reference() -> str:

@@ -127,7 +127,7 @@ class Training(ApiModel):
     """How the ranker is trained."""
 
     processes_per_node: int = Field(
-        default=1, ge=1, le=16, description="torchrun processes in the training pod (DDP)."
+        default=1, ge=1, le=16, description="Processes in the training pod: torchrun, DDP."
     )
     epochs: int = Field(default=5, ge=1, le=1000, description="Most passes over the training interactions.")
     patience: int = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any, Final
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, WithJsonSchema
@@ -48,7 +49,7 @@ _PERCENT: Final = r"^(100|[0-9]{1,2}([.][0-9]{1,6})?)%$"
 
 #: A whole number (`3`) or a percentage (`"1%"`).
 IntOrPercent = Annotated[
-    Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=_PERCENT)],
+    Annotated[int, Field(ge=0, strict=True)] | Annotated[str, StringConstraints(pattern=_PERCENT)],
     WithJsonSchema(
         {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
@@ -121,4 +122,4 @@ def allowed_failures(limit: int | str, total: int) -> int:
     """Return how many of `total` items may fail under `limit`, a number or a percentage (rounded down)."""
     if isinstance(limit, int):
         return limit
-    return int(total * float(limit.removesuffix("%")) / 100)
+    return int(total * Fraction(limit.removesuffix("%")) / 100)

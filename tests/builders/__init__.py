@@ -1,0 +1,1 @@
+"""Builders of test objects, shared by unit and integration tests."""

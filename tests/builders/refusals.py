@@ -1,0 +1,206 @@
+"""Manifests that must be refused and the sentence that says why, for the models and for the API server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builders.manifests import ABSENT, Manifest, caption_job, rec_model, steps
+
+_CAPTIONS = [{"captionJob": "catalog"}]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A bad manifest; `field` is where both the models and the API server see the fault."""
+
+    because: str
+    manifest: Manifest
+    field: str
+    sentence: str
+
+
+BOUNDS = (
+    Refusal("the source is missing", caption_job(spec__source=ABSENT), "source", "Required value"),
+    Refusal("the model's place is missing", caption_job(spec__model={}), "model.uri", "Required value"),
+    Refusal(
+        "a URI has a scheme that nobody reads",
+        caption_job(spec__source__uri="ftp://host/items"),
+        "source.uri",
+        "should match '^pvc://",
+    ),
+    Refusal(
+        "a model is named without its organisation",
+        caption_job(spec__model__uri="hf://llava"),
+        "model.uri",
+        "should match '^(hf://",
+    ),
+    Refusal(
+        "media of a kind that is not read yet",
+        caption_job(spec__source__mediaType="Video"),
+        "source.mediaType",
+        'supported values: "Image"',
+    ),
+    Refusal("no shards", caption_job(spec__shards=0), "shards", "greater than or equal to 1"),
+    Refusal("a prompt of nothing", caption_job(spec__model__prompt=""), "model.prompt", "at least 1 char"),
+    Refusal(
+        "captions longer than models write",
+        caption_job(spec__model__maxNewTokens=5000),
+        "model.maxNewTokens",
+        "less than or equal to 1024",
+    ),
+    Refusal(
+        "an unknown tokenizer",
+        caption_job(spec__features__tokenizer="BPE"),
+        "features.tokenizer",
+        'supported values: "WordNgram", "HashedNgram", "ModelTokens"',
+    ),
+    Refusal(
+        "n-grams of five words",
+        caption_job(spec__features__maxNgram=5),
+        "features.maxNgram",
+        "less than or equal to 4",
+    ),
+    Refusal(
+        "a failure budget above everything",
+        caption_job(spec__failurePolicy__maxFailedItems="101%"),
+        "failurePolicy.maxFailedItems",
+        'must be a number of items (3) or a percentage ("1%")',
+    ),
+    Refusal(
+        "a failure budget below nothing",
+        caption_job(spec__failurePolicy__maxFailedItems=-1),
+        "failurePolicy.maxFailedItems",
+        'must be a number of items (3) or a percentage ("1%")',
+    ),
+    Refusal(
+        "an amount of memory in words",
+        caption_job(spec__template__resources={"limits": {"memory": "plenty"}}),
+        "template.resources.limits.memory",
+        "should match",
+    ),
+    Refusal(
+        "a learning rate at which nothing is learnt",
+        caption_job(spec__fineTune={"uri": "pvc://media/pairs.parquet", "learningRate": 0}),
+        "fineTune.learningRate",
+        "greater than 0",
+    ),
+    Refusal(
+        "the interactions are missing",
+        rec_model(spec__data__interactions=ABSENT),
+        "data.interactions",
+        "Required value",
+    ),
+    Refusal(
+        "an unknown architecture",
+        rec_model(spec__model__architecture="GPT"),
+        "model.architecture",
+        'supported values: "DCNv2", "DLRM"',
+    ),
+    Refusal(
+        "a layer without units",
+        rec_model(spec__model__hiddenUnits=[64, 0]),
+        "model.hiddenUnits",
+        "greater than or equal to 1",
+    ),
+    Refusal(
+        "more than all requests",
+        rec_model(spec__serving__rollout__steps=steps(101)),
+        "serving.rollout.steps",
+        "less than or equal to 100",
+    ),
+    Refusal(
+        "a pause that is not a length of time",
+        rec_model(spec__serving__rollout__steps=steps(10, pause="soon")),
+        "serving.rollout.steps",
+        "should match '^([0-9]+(ms|s|m|h))+$'",
+    ),
+    Refusal(
+        "the same column twice",
+        rec_model(
+            spec__data__users={"uri": "pvc://data/users.parquet"},
+            spec__features__user=[{"column": "age"}, {"column": "age"}],
+        ),
+        "features.user",
+        "Duplicate value",
+    ),
+    Refusal(
+        "the same CaptionJob twice",
+        rec_model(spec__features__captions=_CAPTIONS * 2),
+        "features.captions",
+        "Duplicate value",
+    ),
+    Refusal(
+        "the same control twice",
+        rec_model(spec__evaluation__controls=["WithoutCaptions"] * 2),
+        "evaluation.controls",
+        "Duplicate value",
+    ),
+)
+
+RULES = (
+    Refusal(
+        "the small model is asked to speak before it has learnt to",
+        caption_job(spec__model__uri="fathom://small-llava"),
+        "model.uri",
+        "fathom://small-llava has not learned to speak yet: give it pairs under spec.fineTune, "
+        "or name a trained model in spec.model.uri",
+    ),
+    Refusal(
+        "captions would be written over the items",
+        caption_job(spec__output__uri="pvc://media/items.parquet"),
+        "output.uri",
+        "spec.output.uri must not be the source itself: choose a folder of its own",
+    ),
+    Refusal(
+        "weights that fall",
+        rec_model(spec__serving__rollout__steps=steps(50, 10)),
+        "serving.rollout.steps",
+        "weights must rise from step to step, as in 10, 50",
+    ),
+    Refusal(
+        "weights that stay",
+        rec_model(spec__serving__rollout__steps=steps(10, 10)),
+        "serving.rollout.steps",
+        "weights must rise from step to step, as in 10, 50",
+    ),
+    Refusal(
+        "a canary where KServe splits no traffic",
+        rec_model(spec__serving={"mode": "Standard", "rollout": {"steps": steps(10)}}),
+        "serving.rollout.steps",
+        "canary steps need mode Knative: remove spec.serving.rollout.steps, or change spec.serving.mode",
+    ),
+    Refusal(
+        "a gate against a ranker without captions where none has captions",
+        rec_model(spec__evaluation__gate__against=["WithoutCaptions"]),
+        "evaluation.gate.against",
+        "there are no captions to compare without: name a CaptionJob under spec.features.captions, "
+        "or leave only Serving in spec.evaluation.gate.against",
+    ),
+    Refusal(
+        "a gate against a control that is not trained",
+        rec_model(
+            spec__features__captions=_CAPTIONS,
+            spec__evaluation={"controls": [], "gate": {"against": ["WithoutCaptions"]}},
+        ),
+        "evaluation.gate.against",
+        "the gate compares with an arm that is not trained: add it to spec.evaluation.controls",
+    ),
+    Refusal(
+        "columns of users without their table",
+        rec_model(spec__features__user=[{"column": "age"}]),
+        "features.user",
+        "spec.features.user needs spec.data.users, the table that holds these columns",
+    ),
+    Refusal(
+        "columns of items without their table",
+        rec_model(spec__features__item=[{"column": "genres"}]),
+        "features.item",
+        "spec.features.item needs spec.data.items, the table that holds these columns",
+    ),
+    Refusal(
+        "more is held out than is learnt from",
+        rec_model(spec__data__split={"validation": 0.3, "test": 0.3}),
+        "data.split",
+        "validation and test leave less than half of the interactions to train on: lower one of them",
+    ),
+)
