@@ -1,0 +1,83 @@
+# `make` alone prints the targets. Recipes are one-liners over scripts/, images/build.py, tests/cluster and examples/demo.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+STEP := @scripts/step.sh
+NEXT := @printf '    next: %s\n'
+CLUSTER := $(PY) -m cluster
+PYTEST := $(PY) -m pytest
+VENV := .venv/.stamp
+export FATHOM_WHEELS ?= $(wildcard ../shared/wheels)
+export FATHOM_DATA ?=
+export PYTHONPATH := tests:examples
+
+.PHONY: help demo test lint unit integration e2e images crds docs cluster cluster-down bench lock venv clean
+
+help: ## Print this list
+	@echo 'Fathom: what a multimodal LLM sees in your items, in your ranker. Start with `make demo`.'
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(VENV) ## Caption, featurise, train, evaluate, serve and roll out, on a real cluster made here
+	$(STEP) "Demo" $(PY) -m demo
+	$(NEXT) "read the report named above; 'make cluster-down' takes the cluster away"
+
+test: ## lint + unit + integration + e2e
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory integration
+	@$(MAKE) --no-print-directory e2e
+	$(NEXT) "everything passed: 'make demo' shows it at work"
+
+lint: $(VENV) ## Style, types, manifests, chart, Containerfiles, generated files
+	@scripts/lint.sh
+	$(NEXT) "make unit"
+
+unit: $(VENV) ## Unit tests; no cluster, seconds
+	$(STEP) "Unit tests" $(PYTEST) tests/unit -q
+	$(NEXT) "make integration"
+
+integration: $(VENV) ## Tests against a real API server
+	$(STEP) "Integration tests" $(PYTEST) tests/integration -q
+	$(NEXT) "make e2e"
+
+e2e: $(VENV) ## Tests on a real cluster with real images: the demo's path, and what may go wrong on it
+	$(STEP) "End-to-end tests" $(PYTEST) tests/e2e -q
+	$(NEXT) "make demo"
+
+images: $(VENV) ## Build the four images and load them into the cluster, where one runs
+	$(STEP) "Images" $(PY) images/build.py --load
+	$(NEXT) "make cluster, or make e2e"
+
+crds: $(VENV) ## Write the CRDs and the API reference from crds/src/fathom_api
+	$(STEP) "CRDs and API reference" $(PY) -m fathom_api.generate .
+	$(NEXT) "commit what changed; 'kubectl apply -k crds/' installs them"
+
+docs: crds ## Write the generated documentation and check every link
+	$(STEP) "Chart reference" $(PY) scripts/chart_docs.py
+	$(STEP) "Links" $(PY) scripts/links.py
+	$(NEXT) "read docs/index.md"
+
+cluster: $(VENV) ## Bring up the cluster: yours, kind, or one built here
+	$(STEP) "Cluster" $(CLUSTER) up
+	$(NEXT) "make images, then make demo; 'make cluster-down' takes it away"
+
+cluster-down: $(VENV) ## Take the cluster away, without a trace
+	$(STEP) "Cluster down" $(CLUSTER) down
+	$(NEXT) "make cluster starts a clean one"
+
+bench: $(VENV) ## Measure: captions per second, training steps per second, requests per second
+	$(STEP) "Benchmarks" $(PY) -m benchmarks
+	$(NEXT) "compare with benchmarks/README.md"
+
+lock: ## Write requirements.lock from the pyproject.toml files (UPGRADE=1 moves every version)
+	$(STEP) "Lock" scripts/lock.sh $(if $(UPGRADE),--upgrade)
+	$(NEXT) "make test, then commit requirements.lock"
+
+venv: $(VENV) ## Make .venv, which every other target uses
+
+$(VENV): requirements.lock crds/pyproject.toml operator/pyproject.toml workloads/pyproject.toml scripts/venv.sh scripts/lib.sh
+	$(STEP) "Python environment (.venv)" scripts/venv.sh
+
+clean: ## Remove what was built here; caches outside the checkout and clusters stay
+	$(STEP) "Clean" rm -rf .venv build dist out .pytest_cache .ruff_cache
+	$(NEXT) "make demo builds what it needs"
