@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -53,6 +54,40 @@ class Reason(StrEnum):
     GATE_FAILED = "GateFailed"
     CANDIDATE_NOT_READY = "CandidateNotReady"
     REJECTED = "Rejected"
+
+
+#: What each reason means and what to do about it; `docs/reference/api.md` is made from it.
+MEANING: Final[Mapping[Reason, str]] = {
+    Reason.WAITING_FOR_CAPTIONS: "A CaptionJob that the ranker needs is not complete yet. Nothing to do.",
+    Reason.WAITING_FOR_DEPENDENCY: "Something the resource names is not there or not ready yet; "
+    "the message says what. It goes on by itself as soon as that is.",
+    Reason.QUEUED: "A Job waits for its queue or its pods wait for a node.",
+    Reason.FINE_TUNING: "The caption model learns the domain.",
+    Reason.CAPTIONING: "Pods caption items.",
+    Reason.FEATURISING: "Captions become tokens.",
+    Reason.TRAINING: "The ranker and its controls are trained.",
+    Reason.EVALUATING: "The trained rankers are measured on the test split.",
+    Reason.DEPLOYING: "The first version is being brought up.",
+    Reason.ROLLING_OUT: "A candidate gets a part of the requests.",
+    Reason.COMPLETE: "All is done.",
+    Reason.SERVING: "A version answers all requests.",
+    Reason.NOT_REQUESTED: "The spec does not ask for it.",
+    Reason.INVALID_SPEC: "The spec cannot work as it is: change what the message names.",
+    Reason.INVALID_INPUT: "A pod could not use its input, a missing column for one: change the data "
+    "or the spec, then ask again with the annotation `fathom.dev/retry`.",
+    Reason.MISSING_CLAIM: "A PersistentVolumeClaim is not there: create it, or correct the URI.",
+    Reason.MISSING_CAPTION_JOB: "A CaptionJob is not there: create it, or correct its name.",
+    Reason.MISSING_SECRET: "A Secret is not there: create it, or correct its name.",
+    Reason.MODE_NOT_INSTALLED: "The cluster lacks what `spec.serving.mode` needs: install it, "
+    "or choose the other.",
+    Reason.JOB_FAILED: "A Job failed more often than it may; the message has the pod's last words.",
+    Reason.TOO_MANY_FAILED_ITEMS: "More items failed than `spec.failurePolicy.maxFailedItems` allows; "
+    "`status.errorsUri` has each with its reason.",
+    Reason.GATE_FAILED: "The new version is not better than it must be; the one before is still served.",
+    Reason.CANDIDATE_NOT_READY: "The new version was not ready in time; the one before is still served.",
+    Reason.REJECTED: "This version was refused before and is not tried again until asked, "
+    "with the annotation `fathom.dev/retry`.",
+}
 
 
 class Condition(StatusModel):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fathom_api.conditions import MEANING
 from fathom_api.crd import KINDS, crd
 from fathom_api.meta import GROUP
 
@@ -76,6 +77,8 @@ def reference() -> str:
             lines += [_row(*row) for row in _fields(schema["properties"][part], part)]
             lines.append("")
         lines += ["### Rules", "", *(f"- {message}." for message in _rules(schema)), ""]
+    lines += ["## Reasons of conditions", "", "| reason | meaning |", "| --- | --- |"]
+    lines += [f"| `{reason}` | {meaning} |" for reason, meaning in MEANING.items()] + [""]
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from builders.manifests import caption_job, rec_model
 from pydantic import ValidationError
 
 from fathom_api import CaptionJobSpec, CaptionJobStatus, Condition, ConditionType, Reason, RecModelSpec
-from fathom_api.conditions import Condition as ConditionModel
+from fathom_api.conditions import MEANING
 from fathom_api.progress import MAX_TERMINATION_BYTES, Outcome, Progress
 from fathom_api.tasks import CaptionTask, TrainTask
 
@@ -81,6 +81,7 @@ def test_a_task_knows_its_kind() -> None:
 def test_reasons_are_words_that_a_condition_may_hold(reason: Reason) -> None:
     """metav1.Condition: `^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`."""
     assert re.fullmatch(r"([A-Z][a-z]+)+", reason)
+    assert MEANING[reason].endswith(".")
 
 
 def test_the_conditions_that_gitops_tools_know_are_named_as_they_know_them() -> None:
@@ -88,7 +89,7 @@ def test_the_conditions_that_gitops_tools_know_are_named_as_they_know_them() -> 
 
 
 def condition(**changes: Any) -> Condition:
-    return ConditionModel.model_validate(
+    return Condition.model_validate(
         {
             "type": ConditionType.READY,
             "status": "True",
