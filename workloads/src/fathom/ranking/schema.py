@@ -1,0 +1,68 @@
+"""The ranker's features: what it is told of users and items, in which order, by which ids."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from fathom_api.meta import StatusModel
+
+#: Ids of every categorical feature: 0 pads, 1 is unknown or missing, known values start at 2.
+PADDING: Final = 0
+UNKNOWN: Final = 1
+FIRST: Final = 2
+#: Name of the feature that is the user's or item's own id.
+ID: Final = "@id"
+#: Values kept of one CategoricalList or token list; one item with thousands must not widen every row.
+MAX_LIST: Final = 128
+
+
+class FeatureField(StatusModel):
+    """One feature of one side."""
+
+    name: str = Field(description="`@id`, a column's name, or `captions/<CaptionJob>`.")
+    type: Literal["Categorical", "CategoricalList", "Numeric", "Tokens"] = Field(description="What it holds.")
+    size: int = Field(default=0, description="Ids there are, padding and unknown included; 0 of a number.")
+    pooling: Literal["Mean", "Sum"] = Field(default="Mean", description="How several embeddings become one.")
+    separator: str = Field(default=" ", description="Between the values of a CategoricalList string.")
+    mean: float = Field(default=0.0, description="Of a number, over the training interactions.")
+    deviation: float = Field(default=1.0, description="Of a number, over the training interactions.")
+    vocabulary_digest: str | None = Field(
+        default=None, description="`sha256:` of the values in the order of ids."
+    )
+    history: int = Field(
+        default=0, description="Latest liked items whose tokens make the user's profile; 0 none."
+    )
+
+
+class Schema(StatusModel):
+    """The features of both sides, in the order in which the model takes them."""
+
+    user: list[FeatureField] = Field(description="The user's, `@id` first.")
+    item: list[FeatureField] = Field(description="The item's, `@id` first.")
+
+    @property
+    def profiles(self) -> list[tuple[int, FeatureField]]:
+        """Token features that also describe users: place among the item's lists, and the feature."""
+        return [(at, field) for at, field in enumerate(lists(self.item)) if field.history]
+
+    @property
+    def history(self) -> int:
+        """Latest liked items that count, at most, over all profiles."""
+        return max((field.history for field in self.item), default=0)
+
+
+def categorical(fields: list[FeatureField]) -> list[FeatureField]:
+    """Return the features with one id each."""
+    return [f for f in fields if f.type == "Categorical"]
+
+
+def lists(fields: list[FeatureField]) -> list[FeatureField]:
+    """Return the features with several ids each."""
+    return [f for f in fields if f.type in {"CategoricalList", "Tokens"}]
+
+
+def numeric(fields: list[FeatureField]) -> list[FeatureField]:
+    """Return the features that are numbers."""
+    return [f for f in fields if f.type == "Numeric"]
