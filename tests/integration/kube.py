@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import ssl
 import tempfile
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import httpx
 import yaml
+from integration.waiting import until
 
 Object = dict[str, Any]
 
@@ -27,6 +29,7 @@ _PATHS: Final = {
     "PersistentVolumeClaim": ("api/v1", "persistentvolumeclaims"),
     "Lease": ("apis/coordination.k8s.io/v1", "leases"),
     "InferenceService": ("apis/serving.kserve.io/v1beta1", "inferenceservices"),
+    "Revision": ("apis/serving.knative.dev/v1", "revisions"),
     "ResourceQuota": ("api/v1", "resourcequotas"),
 }
 _TABLE: Final = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -77,16 +80,26 @@ class Cluster:
             raise Refused(response)
         return Namespace(name, self)
 
-    def apply(self, manifest: Object, path: str) -> Object:
-        """Apply a cluster-scoped object."""
-        return _answer(
+    def install(self, crd: str) -> None:
+        """Apply a CustomResourceDefinition, YAML, and wait until its kind is served."""
+        name = re.search(r"^  name: \"?([a-z.]+)\"?$", crd, re.MULTILINE)
+        assert name, f"no name in {crd[:200]}"
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name[1]}"
+        applied = _answer(
             self.http.patch(
-                f"/{path}/{manifest['metadata']['name']}",
+                path,
                 params={"fieldManager": "tests", "force": "true"},
                 headers={"Content-Type": "application/apply-patch+yaml"},
-                content=yaml.safe_dump(manifest),
+                content=crd,
             )
         )
+        version, plural = applied["spec"]["versions"][0]["name"], applied["spec"]["names"]["plural"]
+
+        def listed() -> bool:
+            answer = self.http.get(f"/apis/{applied['spec']['group']}/{version}")
+            return answer.is_success and plural in [each["name"] for each in answer.json()["resources"]]
+
+        until(f"{name[1]} is served", listed)
 
 
 @dataclass(frozen=True)
