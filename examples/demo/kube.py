@@ -6,7 +6,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ class Kube:
         return self.run_bytes(*arguments, stdin=stdin, timeout=timeout)
 
     @contextmanager
-    def forward(self, target: str, namespace: str, port: int) -> Iterator[int]:
+    def forward(self, target: str, namespace: str, port: int) -> Generator[int]:
         """Yield a port of 127.0.0.1 that leads to `port` of a Service or Pod, `svc/name`.
 
         Raises:

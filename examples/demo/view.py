@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -50,7 +50,7 @@ class View:
             print(f"{self._elapsed()}    {text}", file=self._out, flush=True)
 
     @contextmanager
-    def step(self, title: str) -> Iterator[None]:
+    def step(self, title: str) -> Generator[None]:
         """Announce a step and say how long it took."""
         self.say(f"── {title}")
         began = self._clock()

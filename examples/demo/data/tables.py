@@ -36,7 +36,7 @@ class Tables:
     """The tables.
 
     items: item_id, image (bytes), title, year, genres. users: user_id, age_group, occupation.
-    interactions: user_id, item_id, liked (0, 1), timestamp (s). pairs: image (bytes), caption; none of `items`.
+    interactions: user_id, item_id, liked (0, 1), timestamp (s). pairs: image, caption; none of `items`.
     """
 
     items: pa.Table

@@ -1,0 +1,85 @@
+"""A cluster with Fathom's images and chart on it, whatever stood there before."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.context import DemoError
+from demo.kube import Kube
+from demo.view import View
+
+ROOT = Path(__file__).parents[2]
+RELEASE, SYSTEM = "fathom", "fathom-system"
+CHART = ROOT / "charts" / "fathom"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A running cluster, the programs to use it with, and the names of the images on it."""
+
+    kube: Kube
+    helm: str
+    images: Mapping[str, str]
+
+
+def cluster_up(view: View) -> tuple[Kube, str]:
+    """Return a cluster, brought up if need be, and the path of helm."""
+    _python(["-m", "cluster", "up"], view)
+    told = json.loads(_python(["-m", "cluster", "info"], view, quiet=True))
+    return Kube(told["kubectl"], Path(told["kubeconfig"])), told["helm"]
+
+
+def images_loaded(view: View) -> dict[str, str]:
+    """Return the images' names, once they are built and the cluster has them."""
+    _python(["images/build.py", "--load"], view)
+    return json.loads(_python(["images/build.py", "--print"], view, quiet=True))
+
+
+def chart_installed(environment: Environment, view: View, *settings: str) -> None:
+    """Install or upgrade the chart, and wait until the operator is ready."""
+    view.say(f"   helm upgrade --install {RELEASE} {CHART.relative_to(ROOT)} -n {SYSTEM}")
+    names = {f"images.{image}": reference for image, reference in environment.images.items()}
+    sets = [word for name, value in names.items() for word in ("--set", f"{name}={value}")]
+    sets += [word for setting in settings for word in ("--set", setting)]
+    options = ["-n", SYSTEM, "--create-namespace", "--wait", "--timeout", "5m"]
+    helm(environment, "upgrade", "--install", RELEASE, str(CHART), *options, *sets)
+
+
+def helm(environment: Environment, *arguments: str) -> str:
+    """Return what `helm ARGUMENTS` prints.
+
+    Raises:
+        DemoError: it failed; with what it said.
+    """
+    done = subprocess.run(
+        [environment.helm, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KUBECONFIG": str(environment.kube.kubeconfig)},
+    )
+    if done.returncode:
+        raise DemoError(f"helm {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _python(arguments: Sequence[str], view: View, *, quiet: bool = False) -> str:
+    """Run one of the project's programs; show what it says, return what it prints when `quiet`."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT / 'examples'}"}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE if quiet else None,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise DemoError(f"python {' '.join(arguments)} failed ({done.returncode}); what it said stands above")
+    return done.stdout or ""
