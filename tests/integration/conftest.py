@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from integration import operator_process
+from integration.evidence import evidence
 from integration.kube import Cluster, Namespace
+from integration.operator_process import Operator, ready
+from integration.world import CLAIMS, claim, unique
 
 from cluster import api_server, build, settings
 from cluster.components import KNATIVE, KSERVE, KSERVE_VERSION
@@ -38,12 +41,6 @@ def cluster(kubeconfig: Path) -> Cluster:
     return cluster
 
 
-@pytest.fixture
-def namespace(cluster: Cluster) -> Namespace:
-    """Return a namespace of the test's own."""
-    return cluster.namespace(f"t-{uuid.uuid4().hex[:8]}")
-
-
 @pytest.fixture(scope="session")
 def kserve(cluster: Cluster) -> Cluster:
     """Return the API server with the kinds of KServe and Knative; the tests play their controllers."""
@@ -58,3 +55,50 @@ def kserve(cluster: Cluster) -> Cluster:
         if any(f"\n  name: {name}\n" in crd for name in wanted):
             cluster.install(crd)
     return cluster
+
+
+def prepared(cluster: Cluster) -> Namespace:
+    """Return a fresh namespace with the claims that the builders' manifests name."""
+    namespace = cluster.namespace(unique("t"))
+    for name in CLAIMS:
+        namespace.create(claim(name))
+    return namespace
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Namespace:
+    """Return a namespace of the test's own, without an operator."""
+    return prepared(cluster)
+
+
+@pytest.fixture(scope="session")
+def home(kserve: Cluster) -> Namespace:
+    """Return the namespace that the session's operator looks after; tests in it use names of their own."""
+    return prepared(kserve)
+
+
+@pytest.fixture(scope="session")
+def operator(
+    kubeconfig: Path, home: Namespace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Operator]:
+    """Yield the session's operator."""
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    with operator_process.operator(kubeconfig, home, log) as running:
+        yield ready(running)
+
+
+@pytest.fixture
+def shop(home: Namespace, operator: Operator) -> Namespace:
+    """Return a namespace with an operator at work."""
+    assert operator.running(), operator.log.read_text()[-3000:]
+    return home
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to the report of a failed test what it saw."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for title, text in evidence(item.funcargs):
+            report.sections.append((title, text))
+    return report

@@ -129,6 +129,11 @@ class Namespace:
         items = _answer(self.cluster.http.get(self._path(kind), params=params))["items"]
         return sorted(items, key=lambda each: int(each["metadata"]["resourceVersion"]))
 
+    def find_all(self, kind: str) -> list[Object]:
+        """Return objects, none where their kind is not installed."""
+        response = self.cluster.http.get(self._path(kind))
+        return [] if response.status_code == 404 else _answer(response)["items"]
+
     def table(self, kind: str) -> Object:
         """Return what `kubectl get -o wide` prints."""
         return _answer(self.cluster.http.get(self._path(kind), headers={"Accept": _TABLE}))
