@@ -34,16 +34,16 @@ case $1 in
     wheel=$(find "$context/wheels" -name "torch-*.whl" 2>/dev/null | head -n 1)
     if [ -n "$wheel" ]; then
       "$uv" pip install --quiet --no-deps "$wheel"
-    else
-      "$uv" pip install --quiet --torch-backend="$2" "$(cat "$context/torch.txt")" ||
-        { echo "torch for '$2' is not within reach: name a folder with its wheel, FATHOM_WHEELS=folder" >&2; exit 1; }
+    elif ! UV_HTTP_TIMEOUT=20 "$uv" pip install --quiet --torch-backend="$2" "$(cat "$context/torch.txt")"; then
+      echo "torch for '$2' is not within reach; taking the package index's build, 5 GB (FATHOM_WHEELS names a folder with a wheel)" >&2
+      "$uv" pip install --quiet "$(cat "$context/torch.txt")"
     fi
-    install --requirement "$context/torch-needs.txt" --requirement "$context/workloads.toml"
+    install --requirement "$context/torch-needs.txt" --requirement "$context/workloads/pyproject.toml"
     slim
     ;;
   dependencies)
     environment
-    install --requirement "$context/crds.toml" --requirement "$context/$2.toml" ${3:+--extra "$3"}
+    install --requirement "$context/crds/pyproject.toml" --requirement "$context/$2/pyproject.toml" ${3:+--extra "$3"}
     slim
     ;;
   packages)
