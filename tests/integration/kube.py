@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import ssl
 import tempfile
@@ -133,6 +134,17 @@ class Namespace:
         """Return objects, none where their kind is not installed."""
         response = self.cluster.http.get(self._path(kind))
         return [] if response.status_code == 404 else _answer(response)["items"]
+
+    def version(self, kind: str) -> str:
+        """Return the point in time, as the API server counts it, from which `made_since` can tell."""
+        return _answer(self.cluster.http.get(self._path(kind)))["metadata"]["resourceVersion"]
+
+    def made_since(self, kind: str, version: str) -> list[Object]:
+        """Return every object made since `version`, those that are gone again too."""
+        params = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "1"}
+        lines = self.cluster.http.get(self._path(kind), params=params).text.splitlines()
+        events = [json.loads(line) for line in lines]
+        return [event["object"] for event in events if event["type"] == "ADDED"]
 
     def table(self, kind: str) -> Object:
         """Return what `kubectl get -o wide` prints."""

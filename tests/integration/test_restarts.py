@@ -1,0 +1,124 @@
+"""The operator dies, whenever it likes: what was begun is finished, once."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from builders.manifests import caption_job
+from builders.outcomes import captioned, featurised, succeeded
+from integration.kube import Cluster, Namespace
+from integration.operator_process import Operator, operator, ready
+from integration.waiting import stays, until
+from integration.world import Resource, finished, submit
+
+from fathom_api.meta import Labels
+
+PAIRS = {"uri": "pvc://media/pairs.parquet"}
+OUTCOMES = {
+    "finetune": succeeded("pvc://features/catalog/model"),
+    "caption": captioned(),
+    "featurise": featurised(),
+}
+
+
+@dataclass
+class Lives:
+    """A namespace whose operator is killed and started again."""
+
+    namespace: Namespace
+    kubeconfig: Path
+    log: Path
+
+    @contextmanager
+    def life(self) -> Generator[Operator]:
+        """Let the operator live, and kill it."""
+        with operator(self.kubeconfig, self.namespace, self.log) as running:
+            yield running
+
+
+@pytest.fixture
+def lives(kserve: Cluster, kubeconfig: Path, namespace: Namespace, tmp_path: Path) -> Lives:
+    """Return a namespace without a living operator."""
+    return Lives(namespace, kubeconfig, tmp_path / "operator.log")
+
+
+def jobs_made(namespace: Namespace, since: str) -> Counter[str]:
+    """Return how many Jobs were ever made for each stage."""
+    jobs = namespace.made_since("Job", since)
+    return Counter(job["metadata"]["labels"][Labels.STAGE] for job in jobs)
+
+
+def test_killed_at_every_stage_of_a_caption_job(lives: Lives) -> None:
+    since = lives.namespace.version("Job")
+    job = submit(lives.namespace, caption_job(spec__fineTune=PAIRS))
+    for stage, outcome in OUTCOMES.items():
+        with lives.life():
+            running = job.job(stage)
+        with lives.life() as again:
+            ready(again)
+            assert stays("the Job is found again", lambda stage=stage: uid(job.job(stage))) == uid(running)
+        # It ends while nobody looks.
+        job.nodes.succeed(running, outcome)
+    with lives.life():
+        status = job.until_stage("Complete")
+
+    assert jobs_made(lives.namespace, since) == {"finetune": 1, "caption": 1, "featurise": 1}
+    assert status["items"]["done"] == 50
+    assert status["features"]["digest"] == OUTCOMES["featurise"].digest
+
+
+def uid(obj: dict[str, dict[str, str]]) -> str:
+    return obj["metadata"]["uid"]
+
+
+def test_killed_at_any_moment(lives: Lives) -> None:
+    since = lives.namespace.version("Job")
+    job = submit(lives.namespace, caption_job(spec__fineTune=PAIRS))
+    for life in range(6):
+        with lives.life() as operator:
+            ready(operator)
+            work_for(0.1 * life, job)
+    with lives.life():
+        until("all is done", lambda: do_what_is_there(job) or job.status.get("stage") == "Complete")
+
+    assert jobs_made(lives.namespace, since) == {"finetune": 1, "caption": 1, "featurise": 1}
+
+
+def work_for(seconds: float, job: Resource) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        do_what_is_there(job)
+
+
+def do_what_is_there(job: Resource) -> None:
+    for each in job.children("Job"):
+        if not finished(each):
+            job.nodes.succeed(each, OUTCOMES[each["metadata"]["labels"][Labels.STAGE]])
+
+
+def test_a_failure_that_nobody_saw_is_told_later(lives: Lives) -> None:
+    job = submit(lives.namespace, caption_job())
+    with lives.life():
+        running = job.job("caption")
+    job.nodes.fail(running, OUTCOMES["caption"].model_copy(update={"result": "Failed", "message": "No."}))
+
+    with lives.life():
+        assert "No." in job.until_condition("Stalled", "True", "JobFailed")
+
+
+def test_a_resource_deleted_while_nobody_looked_leaves_nothing(lives: Lives) -> None:
+    job = submit(lives.namespace, caption_job())
+    with lives.life():
+        job.job("caption")
+    lives.namespace.delete("CaptionJob", job.name)
+
+    with lives.life() as again:
+        ready(again)
+        until("its Job is gone", lambda: not job.children("Job"))
+        stays("and stays gone", lambda: len(job.children("Job")))
