@@ -351,6 +351,7 @@ class Rejection(StatusModel):
     reason: str = Field(description="GateFailed, CandidateNotReady or JobFailed.")
     message: str = Field(default="", description="In words.")
     at: Timestamp = Field(description="When.")
+    retry: str = Field(default="", description="Value of the annotation `fathom.dev/retry` at that time.")
 
 
 class TrainingStatus(StatusModel):
