@@ -348,9 +348,14 @@ class Rejection(StatusModel):
 
     name: str = Field(description="The version.")
     digest: str | None = Field(default=None, description="Its bundle.")
-    reason: str = Field(description="GateFailed, CandidateNotReady or JobFailed.")
+    reason: str = Field(description="GateFailed or CandidateNotReady.")
     message: str = Field(default="", description="In words.")
     at: Timestamp = Field(description="When.")
+    retry: str = Field(
+        default="",
+        max_length=253,
+        description="What the annotation `fathom.dev/retry` said then: another value has it tried again.",
+    )
     retry: str = Field(default="", description="Value of the annotation `fathom.dev/retry` at that time.")
 
 
