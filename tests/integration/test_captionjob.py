@@ -284,3 +284,35 @@ def test_a_resource_of_the_same_name_starts_anew(shop: Namespace) -> None:
 
     complete(again)
     again.until_stage("Complete")
+
+
+def test_the_longest_name_and_the_most_shards_leave_room_for_the_names_of_jobs(shop: Namespace) -> None:
+    """An Indexed Job's name and highest index must fit a pod's host name together: 63 characters."""
+    name = unique("a" * 33)
+    assert len(name) == 40
+    job = submit(shop, caption_job(name, spec__shards=10_000, spec__fineTune=PAIRS))
+    job.nodes.succeed(job.job("finetune"), succeeded())
+    assert job.job("caption")["spec"]["completions"] == 10_000
+
+
+def test_more_failed_items_may_be_allowed_afterwards(shop: Namespace) -> None:
+    job = catalog(shop, spec__failurePolicy__maxFailedItems=0)
+    job.nodes.succeed(job.job("caption"), captioned(done=99, failed=1))
+    job.until_condition("Stalled", "True", "TooManyFailedItems")
+
+    shop.patch("CaptionJob", job.name, {"spec": {"failurePolicy": {"maxFailedItems": 1}}})
+
+    job.nodes.succeed(job.job("featurise"), featurised())
+    job.until_stage("Complete")
+
+
+def test_mended_items_are_captioned_on_request(shop: Namespace) -> None:
+    job = catalog(shop, spec__failurePolicy__maxFailedItems=0)
+    job.nodes.succeed(job.job("caption"), captioned(done=99, failed=1))
+    assert "fathom.dev/retry" in job.until_condition("Stalled", "True", "TooManyFailedItems")
+
+    job.retry()
+
+    job.nodes.succeed(job.job("caption"), captioned(done=100, reused=99))
+    job.nodes.succeed(job.job("featurise"), featurised())
+    assert job.until_stage("Complete")["items"] == {"total": 100, "done": 100, "failed": 0, "reused": 99}

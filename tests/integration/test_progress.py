@@ -1,4 +1,4 @@
-"""Pods tell how far they are: the real reporter of the workloads against the real endpoint of the operator."""
+"""Pods tell how far they are: the workloads' reporter against the operator's endpoint, both real."""
 
 from __future__ import annotations
 
