@@ -15,6 +15,7 @@ from fathom.ranking.columns import Columns, Floats, Ints, padded
 from fathom.ranking.schema import (
     FIRST,
     MAX_LIST,
+    MAX_TOKENS,
     UNKNOWN,
     FeatureField,
     categorical,
@@ -180,4 +181,4 @@ def _lists(
 def token_rows(column: Any) -> Ints:
     """Return token lists [n] (list<int32>) as padded rows [n, L]; a missing list is empty."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    return padded(column.flatten().to_numpy(zero_copy_only=False).astype(np.int32), lengths, MAX_LIST)
+    return padded(column.flatten().to_numpy(zero_copy_only=False).astype(np.int32), lengths, MAX_TOKENS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -86,6 +87,11 @@ class Ranker(nn.Module):
         fields = len(categorical(sides)) + len(lists(sides)) + len(self.profiles)
         over = {"DCNv2": DCNv2, "DLRM": DLRM}[config.architecture]
         self.interaction = over(fields, len(numeric(sides)), config)
+
+    def start_at(self, rate: float) -> None:
+        """Make the model predict `rate` at first: learning then need not begin with that."""
+        with torch.no_grad():
+            self.interaction.over.bias.fill_(math.log(rate / (1 - rate)))
 
     def user_side(self, user: ColumnTensors, history: Tensor, pooled: Tensor) -> Tensor:
         """Return the users' vectors [n, F, D]; `history` [n, H] names rows of `pooled` [U, J, D]."""

@@ -14,8 +14,10 @@ UNKNOWN: Final = 1
 FIRST: Final = 2
 #: Name of the feature that is the user's or item's own id.
 ID: Final = "@id"
-#: Values kept of one CategoricalList or token list; one item with thousands must not widen every row.
+#: Values kept of one CategoricalList; one item with thousands must not widen every row.
 MAX_LIST: Final = 128
+#: Tokens kept of one item, as many as a CaptionJob may be asked for.
+MAX_TOKENS: Final = 1024
 
 
 class FeatureField(StatusModel):

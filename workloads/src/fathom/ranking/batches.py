@@ -1,0 +1,94 @@
+"""Pairs of users and items as batches for the model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fathom.ranking.layers import ColumnTensors
+from fathom.ranking.model import Batch, Ranker
+from fathom.ranking.schema import PADDING, UNKNOWN
+
+#: Pairs scored at once; large enough for the arithmetic to dominate, small enough for any memory.
+CHUNK = 8192
+
+
+class Tables(NamedTuple):
+    """What is known of users and items, by row; row 0 is one nothing is known of.
+
+    Attributes:
+        users: features; items likewise.
+        liked: [p] items' rows, by user and time; histories are windows of it.
+    """
+
+    users: ColumnTensors
+    items: ColumnTensors
+    liked: Tensor
+
+
+class Pairs(NamedTuple):
+    """n interactions: rows of user and item, window of `Tables.liked`, label; all [n]."""
+
+    user: Tensor
+    item: Tensor
+    start: Tensor
+    end: Tensor
+    label: Tensor
+
+
+def batch(tables: Tables, pairs: Pairs, at: Tensor, history: int, hidden: Tensor | None = None) -> Batch:
+    """Return the pairs `at` [b] as a batch.
+
+    Args:
+        tables: features by row.
+        pairs: all interactions.
+        at: which of them.
+        history: latest liked items that count, H.
+        hidden: [b, 2] whether to hide the user's id and the item's, as if they were unknown.
+    """
+    users, items = pairs.user[at], pairs.item[at]
+    windows = _history(tables.liked, pairs.start[at], pairs.end[at], history)
+    wanted = torch.cat([items.new_zeros(1), items, windows.flatten()])
+    distinct, place = torch.unique(wanted, return_inverse=True)
+    place = place.to(torch.int32)
+    user = ColumnTensors(
+        _hide(tables.users.ids[users], hidden, 0),
+        [values[users] for values in tables.users.lists],
+        tables.users.numeric[users],
+    )
+    item = ColumnTensors(
+        _hide(tables.items.ids[items], hidden, 1),
+        [values[distinct] for values in tables.items.lists],
+        tables.items.numeric[items],
+    )
+    return Batch(user, item, place[1 : 1 + len(at)], place[1 + len(at) :].view(windows.shape), len(distinct))
+
+
+def _history(liked: Tensor, start: Tensor, end: Tensor, size: int) -> Tensor:
+    """Return the latest `size` of each window, latest first, padded with 0: [b, size]."""
+    if not size or not len(liked):
+        return start.new_zeros(len(start), size)
+    at = end[:, None] - 1 - torch.arange(size, device=end.device)
+    return torch.where(at >= start[:, None], liked[at.clamp(min=0)], PADDING)
+
+
+def _hide(ids: Tensor, hidden: Tensor | None, side: int) -> Tensor:
+    if hidden is None:
+        return ids
+    # The id is the first categorical feature of its side.
+    return torch.cat([ids[:, :1].masked_fill(hidden[:, side : side + 1], UNKNOWN), ids[:, 1:]], dim=1)
+
+
+def predict(model: Ranker, tables: Tables, pairs: Pairs, history: int) -> NDArray[np.float64]:
+    """Return P(label = 1) [n] of all `pairs`."""
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        rows = torch.arange(len(pairs.label), device=pairs.label.device)
+        logits = [model(batch(tables, pairs, at, history)) for at in rows.split(CHUNK)]
+    model.train(was_training)
+    return torch.cat(logits).double().sigmoid().cpu().numpy()

@@ -1,0 +1,106 @@
+"""`fathom train` and `fathom evaluate`."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from fathom import manifest, storage
+from fathom.errors import InvalidInputError
+from fathom.ranking import assemble, bundle, inputs
+from fathom.ranking.bundle import BundleInfo
+from fathom.ranking.checkpoint import Checkpoints, State
+from fathom.ranking.inputs import Job
+from fathom.ranking.launch import launch
+from fathom.ranking.prepare import Prepared, prepare
+from fathom.storage import digest_bytes, digest_files, existing
+from fathom_api.progress import Outcome, Progress
+from fathom_api.tasks import TrainTask
+
+CHECKPOINTS: Final = ".checkpoints"
+#: Parts of a task that change where and how it runs, not what comes out.
+INCIDENTAL: Final = {
+    "output": True,
+    "caption_features": True,
+    "data": {"interactions", "items", "users"},
+    "training": assemble.PLACE,
+}
+_log = logging.getLogger("fathom")
+
+
+def train(task: TrainTask) -> Outcome:
+    """Train one arm and leave its bundle, unless it is there already; goes on from the last checkpoint.
+
+    Raises:
+        InvalidInputError: the data or the task cannot be used as they are.
+        TrainingProcessError: a training process died.
+    """
+    folder = storage.resolve(task.output)
+    made_from = _made_from(task)
+    if (done := manifest.read(folder)) is not None and done.made_from == made_from:
+        _log.info("%s: already trained from the same data and parameters", folder)
+        return _outcome(task, bundle.read_info(folder), manifest.verify(folder))
+    prepared = prepare(task)
+    _log.info("%s", assemble.summary(prepared))
+    checkpoints = folder / CHECKPOINTS
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    state = _run(task, prepared, checkpoints, made_from)
+    weights = Checkpoints(checkpoints).best(state)
+    info = assemble.info(task, prepared, state, weights)
+    sealed = bundle.save(folder, info, assemble.parts(prepared, weights), made_from=made_from)
+    shutil.rmtree(checkpoints)
+    return _outcome(task, info, sealed)
+
+
+def _run(task: TrainTask, prepared: Prepared, checkpoints: Path, made_from: dict[str, str]) -> State:
+    """Train in processes of their own and return how it went."""
+    job = Job(
+        features=prepared.features,
+        model=task.model,
+        training=task.training,
+        checkpoints=str(checkpoints.resolve()),
+        made_from=digest_bytes(repr(sorted(made_from.items())).encode()),
+    )
+    with tempfile.TemporaryDirectory(prefix="fathom-train-") as folder:
+        inputs.write(Path(folder), job, prepared)
+        launch(Path(folder), task.training.processes_per_node)
+    return Checkpoints(checkpoints).state(job.made_from)
+
+
+def _made_from(task: TrainTask) -> dict[str, str]:
+    """Return digests of everything that the weights depend on."""
+    data = task.data
+    tables = {"interactions": data.interactions, "items": data.items, "users": data.users}
+    parameters = task.model_dump_json(by_alias=True, exclude=INCIDENTAL)
+    return {
+        **{name: _file_digest(existing(table.uri)) for name, table in tables.items() if table},
+        **{f"captions/{job}": _sealed(uri) for job, uri in sorted(task.caption_features.items())},
+        "parameters": digest_bytes(parameters.encode()),
+        "program": assemble.program(),
+    }
+
+
+def _file_digest(path: Path) -> str:
+    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    return digest_files(path if path.is_dir() else path.parent, files)
+
+
+def _sealed(uri: str) -> str:
+    folder = existing(uri)
+    sealed = manifest.read(folder)
+    if sealed is None:
+        raise InvalidInputError("Unfinished", f"{uri}: no {manifest.NAME}; run fathom featurise first")
+    return sealed.digest
+
+
+def _outcome(task: TrainTask, info: BundleInfo, sealed: manifest.Manifest) -> Outcome:
+    rows = len(info.curve) * info.sizes["train"]
+    return Outcome(
+        result="Succeeded",
+        uri=task.output,
+        digest=sealed.digest,
+        progress=Progress(total=rows, done=rows, metrics={**info.metrics, "percent": 100.0}),
+    )

@@ -1,0 +1,114 @@
+"""From the tables a task names to arrays a ranker trains on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fathom.errors import InvalidInputError
+from fathom.ranking import captions, catalogue, history, interactions, split
+from fathom.ranking.captions import Captions, TokenIds
+from fathom.ranking.catalogue import Catalogue
+from fathom.ranking.columns import Entities
+from fathom.ranking.encode import Vocabulary
+from fathom.ranking.history import Histories
+from fathom.ranking.interactions import Interactions
+from fathom.ranking.schema import Schema
+from fathom_api.tasks import TrainTask
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a ranker learns from.
+
+    Attributes:
+        interactions: n of them.
+        parts: [n] training, validation or test.
+        features: of both sides.
+        users: their features, in rows; items likewise.
+        user: [n] row of each interaction's user; item likewise.
+        histories: of each interaction; places in `interactions`.
+        vocabularies: ids by value, by feature, by side.
+        caption_digests: of each CaptionJob's features.
+    """
+
+    interactions: Interactions
+    parts: split.Parts
+    features: Schema
+    users: Entities
+    items: Entities
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    histories: Histories
+    vocabularies: dict[str, dict[str, Vocabulary]]
+    caption_digests: dict[str, str]
+
+
+def prepare(task: TrainTask) -> Prepared:
+    """Read, check, split and encode what `task` names.
+
+    Raises:
+        InvalidInputError: something is missing or unusable; the message says what.
+    """
+    _check(task)
+    data = task.data
+    events = interactions.read(data)
+    parts = split.assign(events, data.split)
+    captioned = captions.read(task.features.captions, task.caption_features)
+    named = {name for c in captioned for name in c.rows["item_id"].to_pylist()}
+    users = catalogue.read(data.users, data.user_column, task.features.user, events.users)
+    items = catalogue.read(data.items, data.item_column, task.features.item, {*events.items, *named})
+    user, item = users.places(events.users)[events.user], items.places(events.items)[events.item]
+    train = parts == split.TRAIN
+    user_fields, user_values = catalogue.learn(users, task.features.user, _counts(user[train], users))
+    shown = _counts(item[train], items)
+    item_fields, item_values = catalogue.learn(items, task.features.item, shown)
+    encoders = [TokenIds.of(c) for c in captioned]
+    tokens = {c.name: _tokens(c, e, task, items, shown > 0) for c, e in zip(captioned, encoders, strict=True)}
+    item_fields += [e.field(c) for c, e in zip(captioned, encoders, strict=True)]
+    return Prepared(
+        interactions=events,
+        parts=parts,
+        features=Schema(user=user_fields, item=item_fields),
+        users=catalogue.entities(users, user_fields, user_values, {}),
+        items=catalogue.entities(items, item_fields, item_values, tokens),
+        user=user + 1,
+        item=item + 1,
+        histories=history.before_each(events, train),
+        vocabularies={"user": user_values, "item": item_values},
+        caption_digests={c.feature.caption_job: c.digest for c in captioned},
+    )
+
+
+def _check(task: TrainTask) -> None:
+    data, features, training = task.data, task.features, task.training
+    for side, table, wanted in (("items", data.items, features.item), ("users", data.users, features.user)):
+        if wanted and table is None:
+            raise InvalidInputError(
+                "MissingTable",
+                f"features name {side}' column {wanted[0].column!r}, but data.{side} is not given",
+            )
+    if data.time_column is None and any(c.user_history for c in features.captions):
+        raise InvalidInputError(
+            "NoTimeColumn",
+            "userHistory needs data.timeColumn, to know what was before: name it, or drop userHistory",
+        )
+    if training.batch_size < training.processes_per_node:
+        raise InvalidInputError(
+            "InvalidTask",
+            f"batchSize {training.batch_size} gives {training.processes_per_node} processes too few rows",
+        )
+
+
+def _counts(places: NDArray[np.int64], known: Catalogue) -> NDArray[np.int64]:
+    return np.bincount(places, minlength=len(known.names))
+
+
+def _tokens(
+    captioned: Captions, encoder: TokenIds, task: TrainTask, items: Catalogue, trained: NDArray[np.bool_]
+) -> pa.Array:
+    tokens = captions.tokens_of(captioned, items.names, task.arm, task.training.seed)
+    return encoder.encode(tokens, trained)

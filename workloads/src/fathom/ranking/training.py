@@ -1,0 +1,144 @@
+"""Training a ranker: epochs of steps, each on one batch that all processes share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.parallel import DistributedDataParallel
+
+from fathom.ranking import metrics
+from fathom.ranking.batches import batch, predict
+from fathom.ranking.checkpoint import Checkpoints, State, advance
+from fathom.ranking.inputs import Inputs, Job
+from fathom.ranking.model import Ranker
+from fathom_api.progress import Progress
+
+#: Share of the training rows whose user is taken for unknown, and whose item: so is ranking the new learned.
+HIDDEN = 0.1
+
+
+@dataclass
+class Trainer:
+    """One of the processes that train a ranker together; the group of processes must exist.
+
+    Attributes:
+        job: what to train.
+        inputs: on what.
+        device: where this process computes.
+        report: told how far training is, in process 0.
+    """
+
+    job: Job
+    inputs: Inputs
+    device: torch.device
+    report: Callable[[Progress], None]
+
+    def __post_init__(self) -> None:
+        training = self.job.training
+        torch.manual_seed(training.seed)
+        self.model = Ranker(self.job.features, self.job.model)
+        self.model.start_at(float(self.inputs.train.label.mean()))
+        self.model.to(self.device)
+        self.shared = DistributedDataParallel(self.model)
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+        )
+        self.rows = len(self.inputs.train.label)
+
+    def run(self, checkpoints: Checkpoints) -> State:
+        """Train until there are no more epochs to do; goes on from the last checkpoint."""
+        state = checkpoints.state(self.job.made_from)
+        if state.epoch:
+            checkpoints.restore(state, self.model, self.optimiser)
+        training = self.job.training
+        while not state.finished:
+            loss = self._epoch(state)
+            auc = self._validation_auc()
+            state = advance(state, loss, auc, epochs=training.epochs, patience=training.patience)
+            if dist.get_rank() == 0:
+                checkpoints.save(state, self.model, self.optimiser)
+                self._tell(state, 0, loss)
+        return state
+
+    def _epoch(self, state: State) -> float:
+        """Do one epoch and return its mean loss."""
+        self.model.train()
+        torch.manual_seed(_seed(self.job.training.seed, state.epoch, dist.get_rank()))
+        total, done = torch.zeros((), dtype=torch.float64, device=self.device), 0
+        for at, weight, hidden, size in self._batches(state.epoch):
+            loss = self._step(at, weight, hidden, size)
+            total += loss.detach() * size
+            done += size
+            if dist.get_rank() == 0:
+                self._tell(state, done, None)
+        dist.all_reduce(total)
+        return float(total) / self.rows
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
+        """Yield for each batch this process's rows, their weights, what is hidden, and the batch's size.
+
+        Order and hiding do not depend on the number of processes.
+        """
+        generator = np.random.default_rng([self.job.training.seed, epoch])
+        order = generator.permutation(self.rows)
+        hidden = torch.from_numpy(generator.random((self.rows, 2)) < HIDDEN).to(self.device)
+        for rows in np.array_split(order, math.ceil(self.rows / self.job.training.batch_size)):
+            mine, weight = part(rows, dist.get_rank(), dist.get_world_size())
+            at = torch.from_numpy(mine).to(self.device)
+            yield at, torch.from_numpy(weight).to(self.device), hidden[at], len(rows)
+
+    def _step(self, at: Tensor, weight: Tensor, hidden: Tensor, size: int) -> Tensor:
+        """Do one step and return this process's part of the batch's mean loss."""
+        pairs = self.inputs.train
+        inputs = batch(self.inputs.tables, pairs, at, self.job.features.history, hidden)
+        losses = binary_cross_entropy_with_logits(
+            self.shared(inputs), pairs.label[at], weight, reduction="sum"
+        )
+        self.optimiser.zero_grad()
+        # DDP averages gradients over processes: with the factor, the sum is that of the batch's mean loss.
+        (losses * (dist.get_world_size() / size)).backward()
+        self.optimiser.step()
+        return losses / size
+
+    def _validation_auc(self) -> float:
+        """Return the AUC on the validation split, the same number in every process."""
+        auc = torch.zeros((), dtype=torch.float64, device=self.device)
+        if dist.get_rank() == 0:
+            pairs = self.inputs.validation
+            scores = predict(self.model, self.inputs.tables, pairs, self.job.features.history)
+            auc.fill_(metrics.auc(pairs.label.cpu().numpy(), scores))
+        dist.broadcast(auc, 0)
+        return float(auc)
+
+    def _tell(self, state: State, done: int, loss: float | None) -> None:
+        rows = state.epoch * self.rows + done
+        total = (state.epoch if state.finished else self.job.training.epochs) * self.rows
+        numbers = {"epoch": round(rows / self.rows, 2), "percent": round(100 * rows / total, 1)}
+        if state.curve:
+            numbers |= {name: state.curve[-1][name] for name in ("loss", "validation_auc")}
+        if loss is not None:
+            numbers["loss"] = loss
+        self.report(Progress(total=total, done=rows, metrics=numbers))
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
+
+def part(rows: NDArray[np.int64], rank: int, processes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return one process's part of a batch's `rows` and their weights.
+
+    All parts are of one length, so that every process takes part in every step; what fills one weighs nothing.
+    """
+    mine = rows[rank::processes]
+    missing = math.ceil(len(rows) / processes) - len(mine)
+    weight = np.concatenate([np.ones(len(mine)), np.zeros(missing)]).astype(np.float32)
+    return np.concatenate([mine, rows[:missing]]), weight
