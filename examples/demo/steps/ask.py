@@ -29,13 +29,13 @@ class Answer:
     scores: list[float]
 
 
+@dataclass(frozen=True)
 class Ingress:
     """The ingress, by a port of 127.0.0.1; the model's host name goes into the request's header."""
 
-    def __init__(self, context: Context, host: str) -> None:
-        """Take the model's host name as the ingress knows it."""
-        self._context = context
-        self._host = host
+    context: Context
+    host: str
+    model: str = manifests.REC_MODEL
 
     def rank(self, user: str, candidates: list[str] | None, k: int) -> Answer:
         """Return the best `k` of `candidates` (of all items if None) for `user`.
@@ -58,24 +58,24 @@ class Ingress:
         instance: dict[str, Any] = {"user_id": user, "k": k}
         if candidates is not None:
             instance["candidates"] = candidates
-        path = f"/v1/models/{manifests.REC_MODEL}:predict"
+        path = f"/v1/models/{self.model}:predict"
         try:
             response = client.post(path, json={"instances": [instance]})
             response.raise_for_status()
         except httpx.HTTPError as error:
-            raise IngressError(f"POST {path} (Host: {self._host}): {error}") from error
+            raise IngressError(f"POST {path} (Host: {self.host}): {error}") from error
         document = response.json()
         answer = document["predictions"][0]
         return Answer(document["model_version"], answer["item_ids"], answer["scores"])
 
     @contextmanager
     def _client(self) -> Generator[httpx.Client]:
-        namespace, service = self._context.ingress.split("/")
+        namespace, service = self.context.ingress.split("/")
         with (
-            self._context.kube.forward(f"svc/{service}", namespace, 80) as port,
+            self.context.kube.forward(f"svc/{service}", namespace, 80) as port,
             httpx.Client(
                 base_url=f"http://127.0.0.1:{port}",
-                headers={"Host": self._host, "Connection": "close"},
+                headers={"Host": self.host, "Connection": "close"},
                 timeout=30,
                 trust_env=False,
             ) as client,
