@@ -28,7 +28,7 @@ def test_deleting_a_caption_job_deletes_its_jobs_and_not_its_data(world: World) 
 
 
 def test_an_upgrade_leaves_finished_work_alone(world: World) -> None:
-    before = {j["metadata"]["uid"] for j in world.jobs(manifests.CAPTION_JOB)}
+    before = world.job_uids(manifests.CAPTION_JOB)
     environment.chart_installed(
         world.environment, world.context.view, "operator.leaseSeconds=10", "operator.logLevel=DEBUG"
     )
@@ -41,7 +41,7 @@ def test_an_upgrade_leaves_finished_work_alone(world: World) -> None:
         {"metadata": {"annotations": {"touched": "yes"}}},
     )
     world.until_stage("captionjob", manifests.CAPTION_JOB, "Complete", timeout=60)
-    assert {j["metadata"]["uid"] for j in world.jobs(manifests.CAPTION_JOB)} == before
+    assert world.job_uids(manifests.CAPTION_JOB) == before
 
 
 class TestUninstalled:

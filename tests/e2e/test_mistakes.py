@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(600)
 
 def test_a_wrong_column_is_told_with_the_columns_there_are(world: World) -> None:
     source = world.caption_job("x")["spec"]["source"] | {"mediaColumn": "picture"}
-    world.kube.apply([world.caption_job("wrong-column", source=source, **small_model(world))])
+    world.kube.apply([world.caption_job("wrong-column", source=source, **world.learned())])
     status = world.until("captionjob", "wrong-column", stalled, "it is stalled")
     message = stalled(status)
     assert message
@@ -32,7 +32,7 @@ def test_a_wrong_label_column_is_told_with_the_columns_there_are(world: World) -
 
 
 def test_a_claim_that_is_made_later_is_found(world: World) -> None:
-    spec = {"source": {"uri": "pvc://later/items.parquet"}, **small_model(world)}
+    spec = {"source": {"uri": "pvc://later/items.parquet"}, **world.learned()}
     world.kube.apply([world.caption_job("early", **spec)])
     message = stalled(world.until("captionjob", "early", stalled, "it is stalled"))
     assert message
@@ -53,8 +53,3 @@ def test_a_caption_job_that_is_made_later_is_waited_for(world: World) -> None:
 
     world.until("recmodel", "waits", waits, "it names the CaptionJob it waits for", timeout=60)
     assert not world.jobs("waits")
-
-
-def small_model(world: World) -> dict[str, object]:
-    """Return parts of a spec that begin with captioning: the fine-tuned model if there is one."""
-    return world.learned()

@@ -43,6 +43,7 @@ class World:
         [job] = manifests.load("captionjob", self.namespace)
         job["metadata"]["name"] = name
         job["spec"] |= {"output": {"uri": f"pvc://{manifests.OUTPUT}/{name}"}, **spec}
+        job["spec"] = {key: value for key, value in job["spec"].items() if value is not None}
         return job
 
     def learned(self) -> dict[str, Any]:
@@ -52,7 +53,7 @@ class World:
         return {"model": model, "fineTune": None}
 
     def rec_model(self, name: str, captions: str | None, **spec: Any) -> Object:
-        """Return the quickstart's RecModel under another name, short of epochs, with parts of its spec replaced."""
+        """Return the quickstart's RecModel under another name, of two epochs, with parts replaced."""
         [model] = manifests.load("recmodel", self.namespace)
         model["metadata"]["name"] = name
         training = model["spec"]["training"] | {"epochs": 2}
@@ -87,6 +88,10 @@ class World:
         """Return the Jobs of a resource."""
         selector = f"{Labels.NAME}={name}" + (f",{Labels.STAGE}={stage}" if stage else "")
         return self.kube.list("jobs", self.namespace, selector)
+
+    def job_uids(self, name: str) -> set[str]:
+        """Return what tells the Jobs of a resource from Jobs made anew."""
+        return {job["metadata"]["uid"] for job in self.jobs(name)}
 
     def kill_operator(self) -> str:
         """Kill the operator that leads, without a word of warning, and return its pod's name."""
