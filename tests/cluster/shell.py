@@ -23,7 +23,7 @@ def run(
     """
     done = attempt(argv, env=env, cwd=cwd, stdin=stdin)
     if done.returncode != 0:
-        said = "\n".join((done.stderr or done.stdout).splitlines()[-30:])
+        said = "\n".join(line[:500] for line in (done.stderr or done.stdout).splitlines()[-30:])
         raise ClusterError(f"{shown(argv)}\n  ended with status {done.returncode}:\n{said}")
     return done.stdout
 

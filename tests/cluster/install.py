@@ -1,0 +1,57 @@
+"""Installing Knative, Kourier and KServe on a cluster, and waiting until they serve."""
+
+import time
+from pathlib import Path
+
+from cluster import build
+from cluster.components import KNATIVE, KSERVE
+from cluster.console import ClusterError, step
+from cluster.kube import Kube, Object
+from cluster.manifests import knative, kserve
+
+NAMESPACES = (*knative.NAMESPACES, kserve.NAMESPACE)
+_FIRST = ("Namespace", "CustomResourceDefinition")
+_LAST = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "Image")
+
+# Accepted only once the webhooks of both answer.
+_PROBES: list[Object] = [
+    {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {"name": "fathom-probe", "namespace": "default"},
+        "spec": {"template": {"spec": {"containers": [{"image": "dev.local/probe:1"}]}}},
+    },
+    {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": "fathom-probe", "namespace": "default"},
+        "spec": {"predictor": {"containers": [{"name": "kserve-container", "image": "dev.local/probe:1"}]}},
+    },
+]
+
+
+def install(kube: Kube, cache: Path, *, envoy: str | None) -> None:
+    """Apply everything; the pods start when there is a node for them."""
+    built = build.ensure([KNATIVE, KSERVE], cache)
+    with step("Installing Knative, Kourier and KServe"):
+        wanted = [
+            *kserve.crds(built["kserve"]),
+            *knative.objects(built["knative"], envoy=envoy),
+            *kserve.objects(built["kserve"]),
+        ]
+        kube.apply([one for one in wanted if one["kind"] in _FIRST])
+        kube.wait_established(60.0)
+        kube.apply([one for one in wanted if one["kind"] not in (*_FIRST, *_LAST)])
+        kube.apply([one for one in wanted if one["kind"] in _LAST])
+
+
+def wait(kube: Kube, seconds: float = 180.0) -> None:
+    """Wait until every deployment is available and the webhooks take a Service and an InferenceService."""
+    deadline = time.monotonic() + seconds
+    with step("Waiting for Knative, Kourier and KServe"):
+        kube.wait_available(("kube-system", *NAMESPACES), seconds)
+        for probe in _PROBES:
+            while (refusal := kube.accepts(probe)) is not None:
+                if time.monotonic() > deadline:
+                    raise ClusterError(f"a {probe['kind']} is not accepted after {seconds:.0f} s: {refusal}")
+                time.sleep(0.5)

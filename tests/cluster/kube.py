@@ -1,0 +1,87 @@
+"""Talking to a cluster through kubectl."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster import tools
+from cluster.console import ClusterError
+from cluster.controlplane import until
+from cluster.shell import attempt, run
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kube:
+    """One cluster."""
+
+    kubeconfig: Path
+
+    def _argv(self, *words: str | Path) -> list[str | Path]:
+        return [tools.kubectl(), "--kubeconfig", self.kubeconfig, *words]
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        """Run kubectl; raises ClusterError with what it said when it fails."""
+        return run(self._argv(*words), stdin=stdin)
+
+    def apply(self, objects: Sequence[Object]) -> None:
+        """Apply on the server's side, all in one go."""
+        listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=listed)
+
+    def accepts(self, manifest: Object) -> str | None:
+        """Whether the API server would take an object: None, or what it says against it."""
+        tried = attempt(self._argv("create", "--dry-run=server", "-f", "-"), stdin=json.dumps(manifest))
+        return None if tried.returncode == 0 else tried.stderr.strip()
+
+    def get(self, *words: str) -> Object:
+        """One ``get`` as JSON."""
+        return json.loads(self.kubectl("get", *words, "-o", "json"))
+
+    def wait_established(self, seconds: float) -> None:
+        """Wait until every CRD serves its kind."""
+        status = '{{range .status.conditions}}{{if eq .type "Established"}}{{.status}}{{end}}{{end}}'
+        every = f"go-template={{{{range .items}}}}{{{{.metadata.name}}}}={status} {{{{end}}}}"
+
+        def established() -> bool:
+            return all(one.endswith("=True") for one in self.kubectl("get", "crd", "-o", every).split())
+
+        if not until(established, seconds):
+            raise ClusterError(f"CRDs are not established after {seconds:.0f} s:\n{self.kubectl('get', 'crd')}")
+
+    def advertise(self, resource: str, count: int) -> None:
+        """Have every node offer an extended resource (kubernetes.io, "Advertise Extended Resources for a Node")."""
+        patch = json.dumps({"status": {"capacity": {resource: str(count)}}})
+        for node in self.get("nodes")["items"]:
+            self.kubectl("patch", "node", node["metadata"]["name"], "--subresource=status", "-p", patch)
+
+    def wait_available(self, namespaces: Sequence[str], seconds: float) -> None:
+        """Wait until every Deployment of the namespaces has all its replicas.
+
+        Raises:
+            ClusterError: they had not in time; names them and shows the pods.
+        """
+        waiting: list[str] = []
+
+        def available() -> bool:
+            waiting[:] = [
+                f"{one['metadata']['namespace']}/{one['metadata']['name']}"
+                for namespace in namespaces
+                for one in self.get("deployments", "-n", namespace)["items"]
+                if not _is_available(one)
+            ]
+            return not waiting
+
+        if not until(available, seconds, pause=0.5):
+            pods = self.kubectl("get", "pods", "--all-namespaces", "-o", "wide")
+            raise ClusterError(f"not available after {seconds:.0f} s: {', '.join(waiting)}\n{pods}")
+
+
+def _is_available(deployment: Object) -> bool:
+    status = deployment.get("status", {})
+    current = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    wanted = deployment["spec"].get("replicas", 1)
+    return current and status.get("availableReplicas", 0) >= wanted

@@ -1,0 +1,1 @@
+"""What is installed on a fresh cluster, made from the manifests that come with the built modules."""

@@ -1,0 +1,156 @@
+"""A cluster made of programs built here, for machines without a Docker engine."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from cluster import build, debian, images, install, mounts, systemimages
+from cluster.components import ALL
+from cluster.console import ClusterError, say, step
+from cluster.controlplane import ControlPlane
+from cluster.host import Host
+from cluster.kube import Kube
+from cluster.manifests import storage
+from cluster.network import Network, free_slot, host_addresses
+from cluster.node import Node
+from cluster.processes import Folder
+from cluster.settings import Settings
+from cluster.shell import locked
+from cluster.sweep import sweep
+
+_COREDNS = Path(__file__).parent.parent / "manifests" / "coredns.yaml"
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """One embedded cluster."""
+
+    settings: Settings
+
+    @property
+    def _home(self) -> Path:
+        return self.settings.home
+
+    @property
+    def _run(self) -> Path:
+        return self._home / "run"
+
+    @property
+    def _processes(self) -> Folder:
+        return Folder(self._run / "processes", self._home / "log")
+
+    @property
+    def _host(self) -> Host:
+        return Host(self.settings.state)
+
+    def up(self) -> Path:
+        """Start afresh unless it runs already."""
+        debian.require_root("run the embedded cluster")
+        self._home.mkdir(parents=True, exist_ok=True)
+        with locked(self._home / "lock", f"cluster {self.settings.name}"):
+            if self._runs():
+                say(f"cluster {self.settings.name} is up already")
+                return self._run / "kubeconfig"
+            self._prepare()
+            self._sweep()
+            return self._start()
+
+    def _prepare(self) -> None:
+        debian.require({**debian.NODE, **debian.IMAGES})
+        build.ensure(ALL, self.settings.cache)
+        build.prune(self.settings.cache)
+        systemimages.ensure(self.settings.cache, envoy=True)
+
+    def _runs(self) -> bool:
+        return (self._run / "ready").exists() and all(one.alive() for one in self._processes.recorded())
+
+    def _network(self) -> Network:
+        """The network of the last run, or a free one."""
+        return Network(self.settings.name, self._host.claimed_slots().get(self.settings.name, 0))
+
+    def _node(self, network: Network) -> Node:
+        built = {one.name: build.location(one, self.settings.cache) for one in ALL}
+        store, name = self._home / "containerd", self.settings.name
+        return Node(name, self._run, store, self._processes, built, network.node, network.path)
+
+    def _sweep(self) -> None:
+        if not (self._home / "slot").exists():
+            return
+        with step(f"Cleaning up what cluster {self.settings.name} left"):
+            network = self._network()
+            sweep(self._node(network), network)
+            self._remove_volumes()
+            (self._home / "slot").unlink()
+
+    def _claim_network(self) -> Network:
+        with locked(self.settings.state / "lock", "choosing a network"):
+            self._host.prepare()
+            slot = free_slot(host_addresses(), self._host.claimed_slots().values())
+            (self._home / "slot").write_text(str(slot))
+        return Network(self.settings.name, slot)
+
+    def _start(self) -> Path:
+        network = self._claim_network()
+        shutil.rmtree(self._home / "log", ignore_errors=True)
+        network.up()
+        node = self._node(network)
+        plane = ControlPlane(self._run, network.node, 6443, 2379, self._processes, node.built, network.path)
+        with step("Starting the control plane"):
+            authority = plane.start()
+            plane.start_controllers(["*", "bootstrapsigner", "tokencleaner"])
+            plane.start_scheduler()
+        with step("Starting the node"):
+            node.start_containerd()
+            node.import_system_images(self.settings.cache)
+            node.start_kubelet(plane, authority)
+        kube = Kube(plane.admin)
+        kube.apply([*yaml.safe_load_all(_COREDNS.read_text()), *self._storage()])
+        install.install(kube, self.settings.cache, envoy=systemimages.ENVOY)
+        install.wait(kube)
+        (self._run / "ready").touch()
+        return plane.admin
+
+    def _storage(self) -> list[dict[str, object]]:
+        return storage.objects(storage.make_folders(self._home / "volumes"))
+
+    def _remove_volumes(self) -> None:
+        mounts.unmount(self._home / "volumes")
+        shutil.rmtree(self._home / "volumes", ignore_errors=True)
+
+    def down(self, *, purge: bool) -> None:
+        """Remove everything but the image store, and with ``purge`` that too."""
+        debian.require_root("take the embedded cluster down")
+        if not self._home.exists():
+            say(f"there is no cluster {self.settings.name}")
+            return
+        with locked(self._home / "lock", f"cluster {self.settings.name}"):
+            self._sweep()
+            with locked(self.settings.state / "lock", "choosing a network"):
+                self._host.restore()
+            if purge:
+                shutil.rmtree(self._home)
+
+    def status(self) -> str:
+        """The processes, the node and the pods."""
+        if not self._processes.records.exists():
+            return f"embedded cluster {self.settings.name} is down"
+        lines = [f"{one.name}: {'runs' if one.alive() else 'DEAD'}" for one in self._processes.recorded()]
+        if not self._runs():
+            return "\n".join([*lines, "the cluster is broken: `python -m cluster up` starts it afresh"])
+        pods = Kube(self.kubeconfig()).kubectl("get", "nodes,pods", "-A", "-o", "wide")
+        return "\n".join([*lines, pods])
+
+    def load(self, names: Sequence[str]) -> None:
+        """Import images from buildah, writing only the layers that the node lacks."""
+        network = self._network()
+        self.kubeconfig()
+        images.load(self._node(network), names, self.settings.cache)
+
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        if not (self._run / "kubeconfig").exists():
+            raise ClusterError(f"cluster {self.settings.name} is down: start it with `python -m cluster up`")
+        return self._run / "kubeconfig"
