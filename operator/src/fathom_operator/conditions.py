@@ -1,0 +1,62 @@
+"""Conditions after kstatus: `Ready` says whether what was asked for is there, `Reconciling` and `Stalled` why not yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from fathom_api import Condition, ConditionType
+from fathom_operator.times import text
+
+_MAX_MESSAGE = 4096
+Truth = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a condition shall say, without the time it began to."""
+
+    type: str
+    status: Truth
+    reason: str
+    message: str
+
+
+def summary(
+    state: Literal["Ready", "Reconciling", "Stalled"], reason: str, message: str
+) -> tuple[Claim, ...]:
+    """Return the three kstatus conditions of a resource that is done, on its way, or needs somebody's help."""
+    return (
+        Claim(ConditionType.READY, "True" if state == "Ready" else "False", reason, message),
+        Claim(ConditionType.RECONCILING, "True" if state == "Reconciling" else "False", reason, message),
+        Claim(ConditionType.STALLED, "True" if state == "Stalled" else "False", reason, message),
+    )
+
+
+def merge(
+    previous: Iterable[Condition], claims: Iterable[Claim], generation: int, now: datetime
+) -> list[Condition]:
+    """Return `claims` as conditions; one whose status is what it was keeps its `lastTransitionTime`."""
+    since = {(c.type, c.status): c.last_transition_time for c in previous}
+    return [
+        Condition(
+            type=claim.type,
+            status=claim.status,
+            reason=claim.reason,
+            message=_shortened(claim.message),
+            observed_generation=generation,
+            last_transition_time=since.get((claim.type, claim.status), text(now)),
+        )
+        for claim in claims
+    ]
+
+
+def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """Return the condition of this type, if there is one."""
+    return next((c for c in conditions if c.type == kind), None)
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _MAX_MESSAGE else f"{message[: _MAX_MESSAGE - 1]}…"

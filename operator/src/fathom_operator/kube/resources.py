@@ -1,0 +1,54 @@
+"""The kinds the operator deals with and where the API server has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fathom_api import GROUP, VERSION
+
+Obj = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object; `group` is empty for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """Return the `apiVersion` of its objects."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
+        """Return the path of an object, or of all of them without a name."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        parts = [root, *(["namespaces", namespace] if namespace and self.namespaced else []), self.plural]
+        return "/".join(part for part in (*parts, name, subresource) if part)
+
+
+CAPTION_JOBS: Final = Resource(GROUP, VERSION, "captionjobs", "CaptionJob")
+REC_MODELS: Final = Resource(GROUP, VERSION, "recmodels", "RecModel")
+JOBS: Final = Resource("batch", "v1", "jobs", "Job")
+PODS: Final = Resource("", "v1", "pods", "Pod")
+CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
+SERVICES: Final = Resource("", "v1", "services", "Service")
+SECRETS: Final = Resource("", "v1", "secrets", "Secret")
+EVENTS: Final = Resource("", "v1", "events", "Event")
+CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+TOKEN_REVIEWS: Final = Resource(
+    "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False
+)
+INFERENCE_SERVICES: Final = Resource("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService")
+REVISIONS: Final = Resource("serving.knative.dev", "v1", "revisions", "Revision")
+
+OWN_KINDS: Final = {resource.kind: resource for resource in (CAPTION_JOBS, REC_MODELS)}
+CHILD_KINDS: Final = {
+    resource.kind: resource for resource in (JOBS, CONFIG_MAPS, SERVICES, INFERENCE_SERVICES)
+}

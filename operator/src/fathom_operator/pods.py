@@ -1,0 +1,152 @@
+"""Pods, secure by default: what the user's template may add to and nothing it can loosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from fathom_api.pods import PodTemplate
+from fathom_api.progress import AUDIENCE, ENV_CA_FILE, ENV_TOKEN_FILE, ENV_URL, ENV_VOLUMES
+from fathom_operator.claims import ROOT
+from fathom_operator.kube.resources import Obj
+from fathom_operator.platform import Platform
+from fathom_operator.views import CONTAINER
+
+#: The user and group of all images.
+USER: Final = 65532
+TASK_FOLDER: Final = "/etc/fathom"
+_TOKEN_FOLDER: Final = "/var/run/secrets/fathom"  # noqa: S105 - a path
+_TOKEN_SECONDS: Final = 3600
+
+#: Knative refuses security contexts of pods unless a flag allows them, so predictors say it all here.
+CONTAINER_SECURITY: Final[Obj] = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "runAsGroup": USER,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_POD_SECURITY: Final[Obj] = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "runAsGroup": USER,
+    "fsGroup": USER,
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+def worker_pod(
+    template: PodTemplate,
+    platform: Platform,
+    *,
+    image: str,
+    args: list[str],
+    task_config_map: str,
+    claims: Iterable[str],
+    writable: Iterable[str],
+) -> Obj:
+    """Return the spec of a pod that does the task in `task_config_map`; claims not `writable` are read-only."""
+    mounts, volumes = claim_mounts(claims, writable)
+    mounts += [
+        {"name": "task", "mountPath": TASK_FOLDER, "readOnly": True},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
+        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - torch's workers share memory through it
+    ]
+    volumes += [
+        {"name": "task", "configMap": {"name": task_config_map}},
+        {"name": "tmp", "emptyDir": {}},
+        {"name": "shm", "emptyDir": {"medium": "Memory"}},
+    ]
+    env = _home() | {ENV_VOLUMES: ROOT}
+    if platform.progress_url:
+        env |= _progress_env(platform.progress_url)
+        mounts.append({"name": "token", "mountPath": _TOKEN_FOLDER, "readOnly": True})
+        volumes.append({"name": "token", "projected": {"sources": [{"serviceAccountToken": {
+            "audience": AUDIENCE, "expirationSeconds": _TOKEN_SECONDS, "path": "token"}}]}})  # fmt: skip
+    main = container(template, platform, name=CONTAINER, image=image, args=args, env=env, mounts=mounts)
+    # The log's tail says more than nothing where a process dies before it can leave an outcome.
+    main["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    return pod(template, main, volumes) | {"securityContext": _POD_SECURITY, "restartPolicy": "Never"}
+
+
+def container(
+    template: PodTemplate,
+    platform: Platform,
+    *,
+    name: str,
+    image: str,
+    args: list[str],
+    env: dict[str, str],
+    mounts: list[Obj],
+) -> Obj:
+    """Return a container with what `template` adds to it; its variables win over ours of the same name."""
+    own = {key: {"name": key, "value": value} for key, value in env.items()}
+    variables = own | {str(variable.get("name")): variable for variable in template.env}
+    out: Obj = {
+        "name": name,
+        "image": template.image or image,
+        "args": args,
+        "env": list(variables.values()),
+        "resources": template.resources.document(),
+        "volumeMounts": [*mounts, *template.volume_mounts],
+        "securityContext": CONTAINER_SECURITY,
+    }
+    if policy := template.image_pull_policy or platform.image_pull_policy:
+        out["imagePullPolicy"] = policy
+    if template.env_from:
+        out["envFrom"] = template.env_from
+    return out
+
+
+def pod(template: PodTemplate, main: Obj, volumes: list[Obj]) -> Obj:
+    """Return the spec of a pod around a container, with what `template` says about where it runs."""
+    passed: dict[str, Any] = {
+        "imagePullSecrets": template.image_pull_secrets,
+        "nodeSelector": template.node_selector,
+        "tolerations": template.tolerations,
+        "affinity": template.affinity,
+        "priorityClassName": template.priority_class_name,
+        "runtimeClassName": template.runtime_class_name,
+        "serviceAccountName": template.service_account_name,
+    }
+    return {
+        "containers": [main],
+        "volumes": [*volumes, *template.volumes],
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        **{key: value for key, value in passed.items() if value},
+    }
+
+
+def claim_mounts(claims: Iterable[str], writable: Iterable[str] = ()) -> tuple[list[Obj], list[Obj]]:
+    """Return the mounts and volumes of `claims`, each at `/volumes/<claim>`."""
+    writable = frozenset(writable)
+    mounts: list[Obj] = []
+    volumes: list[Obj] = []
+    for number, claim in enumerate(sorted(claims)):
+        # A claim's name may be longer than a volume's.
+        name = f"claim-{number}"
+        mounts.append({"name": name, "mountPath": f"{ROOT}/{claim}", "readOnly": claim not in writable})
+        # Not read-only in the volume: some drivers attach a claim to a node either so or so, for all pods.
+        volumes.append({"name": name, "persistentVolumeClaim": {"claimName": claim}})
+    return mounts, volumes
+
+
+def _home() -> dict[str, str]:
+    return {"HOME": "/tmp", "HF_HOME": "/tmp/hf"}  # noqa: S108 - an emptyDir of the pod's own
+
+
+def _progress_env(url: str) -> dict[str, str]:
+    return {
+        ENV_URL: url,
+        ENV_TOKEN_FILE: f"{_TOKEN_FOLDER}/token",
+        ENV_CA_FILE: f"{TASK_FOLDER}/ca.crt",
+    }
+
+
+def predictor_env() -> dict[str, str]:
+    """Return the environment of a predictor."""
+    return _home() | {ENV_VOLUMES: ROOT}

@@ -1,0 +1,252 @@
+"""What shall be done about a RecModel; pure.
+
+Two questions, one after the other: which version should be served (made and judged by train.py), and how is what should be
+served brought to the requests (serve.py). The second is asked always: the stable version is looked after, whatever the
+first one answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from fathom_api import Reason, RecModelSpec, RecModelStatus
+from fathom_api.recmodel import Rejection, RolloutStatus, Stage, Version
+from fathom_operator.failures import Failure
+from fathom_operator.kube.resources import INFERENCE_SERVICES
+from fathom_operator.plan import Plan, Ref
+from fathom_operator.platform import Platform
+from fathom_operator.recmodel.course import Course
+from fathom_operator.recmodel.gate import failed
+from fathom_operator.recmodel.needs import Needs, needs
+from fathom_operator.recmodel.observe import RecModelSeen
+from fathom_operator.recmodel.serve import Served, Situation, nothing, serve
+from fathom_operator.recmodel.status import State, finished
+from fathom_operator.recmodel.train import progress, superfluous_now
+from fathom_operator.recmodel.versions import active_rejection, promoted, version_name, with_rejection
+from fathom_operator.times import text
+from fathom_operator.work import Work
+
+#: How often something missing is looked for again that nobody tells us of, in seconds.
+_LOOK_FOR_CLAIM: Final = 10.0
+_LOOK_FOR_MODE: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Want:
+    """The answer to the first question: where the current version stands, and whether it shall be deployed."""
+
+    status: RecModelStatus
+    stage: Stage
+    why: Failure
+    state: State
+    work: Work | None = None
+    delete: tuple[Ref, ...] = ()
+    deploy: Version | None = None
+    look_again: float | None = None
+
+
+def decide(seen: RecModelSeen, platform: Platform) -> Plan:
+    """Return what shall be."""
+    if seen.spec is None:
+        return refuse(seen, seen.invalid)
+    needed = needs(seen)
+    want = _want(seen, seen.spec, platform, needed)
+    plan = _not_served(seen, want) if seen.spec.serving is None else _served(seen, seen.spec, want, platform)
+    work = want.work.objects(platform) if want.work else ()
+    return replace(
+        plan,
+        desired=(*work, *plan.desired),
+        delete=(*want.delete, *plan.delete),
+        look_again=min((s for s in (plan.look_again, want.look_again) if s is not None), default=None),
+        waits_for=needed.waits_for,
+    )
+
+
+def refuse(seen: RecModelSeen, message: str) -> Plan:
+    """Return what shall be when the spec, or a child made from it, is not valid; what is served stays."""
+    why = Failure(Reason.INVALID_SPEC, f"{message}. Mend the spec and apply it again.")
+    return finished(seen, seen.status, seen.status.stage, "Stalled", why, serving=None)
+
+
+def _want(seen: RecModelSeen, spec: RecModelSpec, platform: Platform, needed: Needs) -> Want:
+    status = seen.status.model_copy(update={"observed_generation": seen.generation})
+    if needed.missing is not None:
+        state: State = "Stalled" if needed.stalled else "Reconciling"
+        return Want(_without_rollout(status), "Pending", needed.missing, state)
+    version = version_name(spec, needed.features)
+    status = status.model_copy(update={"features": list(needed.features.values())})
+    if status.candidate is None or status.candidate.name != version:
+        status = _without_rollout(status)
+    course = Course(spec, seen.owner, platform, version, needed.features, status.stable, seen.retry)
+    return _settled(seen, course, status) or _next(seen, course, status)
+
+
+def _settled(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Want | None:
+    """Return where the version stands if nothing is left to be made or judged."""
+    delete = superfluous_now(seen, course)
+    if status.stable is not None and status.stable.name == course.version:
+        status = status.model_copy(update={"candidate": None, "rollout": None})
+        return Want(
+            status, "Serving", Failure(Reason.SERVING, f"{course.version} is served"), "Ready", delete=delete
+        )
+    rejection = active_rejection(status, course.version, seen.retry)
+    if rejection is not None and course.spec.serving is not None:
+        return _rejected(_without_rollout(status), rejection, delete)
+    candidate = status.candidate
+    if candidate is None or candidate.name != course.version:
+        return None
+    if status.rollout is not None and course.spec.serving is not None:
+        return _deploying(status, candidate, delete)
+    if course.spec.serving is None and status.stage == "Complete":
+        return _complete(status, delete)
+    return None
+
+
+def _next(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Want:
+    if seen.missing_claims:
+        return _missing_claims(seen, status)
+    now = progress(seen, course, status)
+    if now.stage != "Judged":
+        state: State = "Stalled" if now.stalled else "Reconciling"
+        return Want(now.status, now.stage, now.why, state, now.work, now.delete)
+    if course.spec.serving is None:
+        return _complete(now.status, now.delete)
+    candidate, closed = now.status.candidate, failed(now.status.gates)
+    if candidate is not None and closed is None:
+        return _deploying(now.status, candidate, now.delete)
+    rejection = _rejection(
+        seen, now.status, course.version, Reason.GATE_FAILED, closed or "nothing was trained"
+    )
+    return _rejected(with_rejection(now.status, rejection), rejection, now.delete)
+
+
+def _deploying(status: RecModelStatus, candidate: Version, delete: tuple[Ref, ...]) -> Want:
+    why = Failure(Reason.DEPLOYING, f"deploying {candidate.name}")
+    return Want(status, "Deploying", why, "Reconciling", delete=delete, deploy=candidate)
+
+
+def _complete(status: RecModelStatus, delete: tuple[Ref, ...]) -> Want:
+    name = status.candidate.name if status.candidate else ""
+    closed = failed(status.gates)
+    verdict = f"the gate is closed: {closed}" if closed else "the gate is open"
+    why = Failure(Reason.COMPLETE, f"{name} is trained and evaluated; {verdict}")
+    return Want(_without_rollout(status), "Complete", why, "Ready", delete=delete)
+
+
+def _rejected(status: RecModelStatus, rejection: Rejection, delete: tuple[Ref, ...]) -> Want:
+    message = (
+        f"{rejection.name} was rejected: {rejection.message}. Change the spec, or set the annotation "
+        f"fathom.dev/retry to {rejection.name if rejection.retry != rejection.name else 'a new value'}"
+    )
+    return Want(status, "Rejected", Failure(rejection.reason, message), "Stalled", delete=delete)
+
+
+def _missing_claims(seen: RecModelSeen, status: RecModelStatus) -> Want:
+    names = ", ".join(sorted(seen.missing_claims))
+    message = (
+        f"no PersistentVolumeClaim {names} in namespace {seen.owner.namespace}: create it, or correct the pvc:// "
+        "URIs in the spec; training begins by itself then"
+    )
+    why = Failure(Reason.MISSING_CLAIM, message)
+    return Want(status, "Pending", why, "Stalled", look_again=_LOOK_FOR_CLAIM)
+
+
+def _rejection(
+    seen: RecModelSeen, status: RecModelStatus, version: str, reason: str, message: str
+) -> Rejection:
+    digest = status.candidate.digest if status.candidate else None
+    return Rejection(
+        name=version, digest=digest, reason=reason, message=message, at=text(seen.now), retry=seen.retry
+    )
+
+
+def _without_rollout(status: RecModelStatus) -> RecModelStatus:
+    return status.model_copy(update={"rollout": None})
+
+
+def _not_served(seen: RecModelSeen, want: Want) -> Plan:
+    status = want.status.model_copy(update={"stable": None, "url": None})
+    return finished(seen, status, want.stage, want.state, want.why, serving=nothing(seen))
+
+
+def _served(seen: RecModelSeen, spec: RecModelSpec, want: Want, platform: Platform) -> Plan:
+    if seen.not_installed and (want.deploy or want.status.stable):
+        return _mode_missing(seen, spec, want)
+    situation = _situation(seen, spec, platform, want.status, want.deploy)
+    served = Served() if situation is None else serve(situation)
+    if want.deploy is None or served.move is None:
+        return _still(seen, want, served)
+    match served.move.verdict:
+        case "Going":
+            return _going(seen, want, served, served.move.status)
+        case "Promoted":
+            status = promoted(want.status, want.deploy, text(seen.now))
+            stage, why, state = "Serving", Failure(Reason.SERVING, f"{want.deploy.name} is served"), "Ready"
+        case "Rejected":
+            rejection = _rejection(
+                seen, want.status, want.deploy.name, Reason.CANDIDATE_NOT_READY, served.move.message
+            )
+            rejected = _rejected(with_rejection(want.status, rejection), rejection, ())
+            status, stage, why, state = rejected.status, rejected.stage, rejected.why, rejected.state
+    settled = _situation(seen, spec, platform, status, None)
+    served = Served() if settled is None else serve(settled)
+    return _still(seen, replace(want, status=status, stage=stage, why=why, state=state, deploy=None), served)
+
+
+def _situation(
+    seen: RecModelSeen,
+    spec: RecModelSpec,
+    platform: Platform,
+    status: RecModelStatus,
+    candidate: Version | None,
+) -> Situation | None:
+    if spec.serving is None:
+        return None
+    before = status.history[1] if len(status.history) > 1 else None
+    return Situation(
+        seen, spec.serving, platform, status.stable, before, candidate, status.rollout if candidate else None
+    )
+
+
+def _going(seen: RecModelSeen, want: Want, served: Served, rollout: RolloutStatus) -> Plan:
+    starting = rollout.phase == "Starting"
+    stage: Stage = "Deploying" if starting else "RollingOut"
+    reason = Reason.DEPLOYING if starting else Reason.ROLLING_OUT
+    name = want.deploy.name if want.deploy else ""
+    status = want.status.model_copy(update={"rollout": rollout})
+    why = Failure(reason, f"{name}: {served.message}")
+    return finished(seen, status, stage, "Reconciling", why, serving=served)
+
+
+def _still(seen: RecModelSeen, want: Want, served: Served) -> Plan:
+    """Return a plan in which no candidate moves: the stable version, if there is one, is looked after."""
+    stage, why, state = want.stage, want.why, want.state
+    if want.deploy is not None:
+        why = Failure(Reason.DEPLOYING, served.message)
+    elif stage == "Serving" and not served.ready:
+        said = f": {served.message}" if served.message else ""
+        stage, state = "Deploying", "Reconciling"
+        name = want.status.stable.name if want.status.stable else ""
+        why = Failure(Reason.DEPLOYING, f"waiting for {name} to answer{said}")
+    return finished(seen, _without_rollout(want.status), stage, state, why, serving=served)
+
+
+def _mode_missing(seen: RecModelSeen, spec: RecModelSpec, want: Want) -> Plan:
+    mode: Literal["Knative", "Standard"] = spec.serving.mode if spec.serving else "Knative"
+    groups = ", ".join(seen.not_installed)
+    message = (
+        f"serving in mode {mode} needs {groups}, which the cluster does not have: {_install(seen.not_installed)}; "
+        "serving begins by itself then"
+    )
+    why = Failure(Reason.MODE_NOT_INSTALLED, message)
+    plan = finished(seen, _without_rollout(want.status), "Deploying", "Stalled", why, serving=None)
+    return replace(plan, look_again=_LOOK_FOR_MODE)
+
+
+def _install(groups: tuple[str, ...]) -> str:
+    release = "https://github.com/{}/releases/download/{}"
+    kserve = release.format("kserve/kserve", "v0.20.0/kserve.yaml")
+    knative = release.format("knative/serving", "knative-v1.21.1/serving-core.yaml")
+    urls = [kserve if group == INFERENCE_SERVICES.group else knative for group in groups]
+    return " and ".join(f"kubectl apply --server-side -f {url}" for url in urls)

@@ -1,0 +1,119 @@
+"""All that a decision about a RecModel needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fathom_api import CaptionJobStatus, ConditionType, RecModelSpec, RecModelStatus
+from fathom_api.captionjob import FeatureArtifact
+from fathom_operator.conditions import find
+from fathom_operator.kube.client import Kube
+from fathom_operator.kube.resources import (
+    CAPTION_JOBS,
+    CONFIG_MAPS,
+    INFERENCE_SERVICES,
+    JOBS,
+    REC_MODELS,
+    REVISIONS,
+    SERVICES,
+    Obj,
+)
+from fathom_operator.observation import (
+    Seen,
+    jobs_in,
+    missing_claims,
+    owned,
+    parse_spec,
+    parse_status,
+    pods_of,
+    read,
+)
+from fathom_operator.owner import owner_of
+from fathom_operator.plan import Key
+from fathom_operator.recmodel.services import RevisionView, ServiceView, revision_view, service_view
+from fathom_operator.reports import Reports
+from fathom_operator.times import Clock
+
+
+@dataclass(frozen=True)
+class CaptionsSeen:
+    """A CaptionJob that a RecModel names; `features` once it is complete."""
+
+    name: str
+    stage: str = "Pending"
+    features: FeatureArtifact | None = None
+    #: What its condition Ready says, and whether it waits for somebody.
+    message: str = ""
+    stalled: bool = False
+
+
+@dataclass(frozen=True)
+class RecModelSeen(Seen[RecModelSpec, RecModelStatus]):
+    """A RecModel, what it owns, what it is made from and how it is served."""
+
+    captions: dict[str, CaptionsSeen | None] = field(default_factory=dict[str, CaptionsSeen | None])
+    services: dict[str, ServiceView] = field(default_factory=dict[str, ServiceView])
+    revisions: dict[str, RevisionView] = field(default_factory=dict[str, RevisionView])
+    #: API groups that serving needs and the cluster does not have.
+    not_installed: tuple[str, ...] = ()
+
+
+def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> RecModelSeen | None:
+    """Return the RecModel and what it owns, None if it is gone."""
+    obj = read(kube, REC_MODELS, key)
+    if obj is None:
+        return None
+    owner = owner_of(obj)
+    children = owned(kube, owner, (JOBS, CONFIG_MAPS, SERVICES, INFERENCE_SERVICES))
+    spec, invalid = parse_spec(RecModelSpec, obj)
+    revisions = kube.items(REVISIONS, key.namespace, owner.selector) if _knative(spec) else []
+    return RecModelSeen(
+        obj=obj,
+        spec=spec,
+        invalid=invalid,
+        status=parse_status(RecModelStatus, obj),
+        now=clock(),
+        children=children,
+        jobs=jobs_in(children),
+        pods=pods_of(kube, owner),
+        missing_claims=missing_claims(kube, key.namespace, obj.get("spec", {})),
+        reports=dict(reports.of(key)),
+        captions={name: _captions(kube, key.namespace, name) for name in _names(spec)},
+        services={r.name: service_view(o) for r, o in children.items() if r.kind == INFERENCE_SERVICES.kind},
+        revisions={revision["metadata"]["name"]: revision_view(revision) for revision in revisions},
+        not_installed=_not_installed(kube, spec),
+    )
+
+
+def captions_seen(obj: Obj) -> CaptionsSeen:
+    """Return what a RecModel wants to know of a CaptionJob."""
+    status = parse_status(CaptionJobStatus, obj)
+    ready = find(status.conditions, ConditionType.READY)
+    stalled = find(status.conditions, ConditionType.STALLED)
+    return CaptionsSeen(
+        name=obj["metadata"]["name"],
+        stage=status.stage,
+        features=status.features if status.stage == "Complete" else None,
+        message=ready.message if ready else "",
+        stalled=stalled is not None and stalled.status == "True",
+    )
+
+
+def _captions(kube: Kube, namespace: str, name: str) -> CaptionsSeen | None:
+    obj = kube.get(CAPTION_JOBS, namespace, name)
+    return captions_seen(obj) if obj else None
+
+
+def _names(spec: RecModelSpec | None) -> list[str]:
+    return [feature.caption_job for feature in spec.features.captions] if spec else []
+
+
+def _knative(spec: RecModelSpec | None) -> bool:
+    return spec is not None and spec.serving is not None and spec.serving.mode == "Knative"
+
+
+def _not_installed(kube: Kube, spec: RecModelSpec | None) -> tuple[str, ...]:
+    if spec is None or spec.serving is None:
+        return ()
+    needed = [INFERENCE_SERVICES, REVISIONS] if _knative(spec) else [INFERENCE_SERVICES]
+    return tuple(resource.group for resource in needed if not kube.served(resource))

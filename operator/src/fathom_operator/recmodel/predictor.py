@@ -1,0 +1,100 @@
+"""InferenceServices and the Service in front of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fathom_api import Annotations, Labels
+from fathom_api.recmodel import Serving, Version
+from fathom_operator.claims import claims_in
+from fathom_operator.kube.resources import INFERENCE_SERVICES, SERVICES, Obj
+from fathom_operator.owner import Owner
+from fathom_operator.platform import Platform
+from fathom_operator.pods import claim_mounts, container, pod, predictor_env
+
+STAGE: Final = "serve"
+PORT: Final = 8080
+#: KServe treats the container of this name as the predictor.
+_CONTAINER: Final = "kserve-container"
+
+
+def standard_name(owner: Owner, version: Version) -> str:
+    """Return the name of the InferenceService of `version` in Standard mode."""
+    return f"{owner.name}-{version.name.removeprefix('v-')}"
+
+
+def knative_service(
+    owner: Owner, serving: Serving, version: Version, platform: Platform, *, percent: int | None
+) -> Obj:
+    """Return the one InferenceService of Knative mode; the latest revision gets `percent`, all if None."""
+    predictor = _predictor(owner, serving, version, platform)
+    if percent is not None:
+        predictor["canaryTrafficPercent"] = percent
+    annotations = {"serving.kserve.io/deploymentMode": "Knative"}
+    labels = owner.labels(STAGE, version.name)
+    return owner.child(
+        INFERENCE_SERVICES, owner.name, labels, {"spec": {"predictor": predictor}}, annotations
+    )
+
+
+def standard_service(owner: Owner, serving: Serving, version: Version, platform: Platform) -> Obj:
+    """Return the InferenceService of `version` in Standard mode; it has no route of its own."""
+    annotations = {
+        "serving.kserve.io/deploymentMode": "Standard",
+        # A fixed number of replicas: no autoscaler that would fight over it.
+        "serving.kserve.io/autoscalerClass": "none",
+    }
+    labels = owner.labels(STAGE, version.name) | {"networking.kserve.io/visibility": "cluster-local"}
+    body = {"spec": {"predictor": _predictor(owner, serving, version, platform)}}
+    name = standard_name(owner, version)
+    return owner.child(INFERENCE_SERVICES, name, labels, body, annotations)
+
+
+def stable_service(owner: Owner, version: Version) -> Obj:
+    """Return the Service that sends requests to the pods of `version` (Standard mode)."""
+    selector = {Labels.UID: owner.uid, Labels.STAGE: STAGE, Labels.RUN: version.name}
+    ports = [{"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}]
+    body = {"spec": {"selector": selector, "ports": ports}}
+    return owner.child(SERVICES, owner.name, owner.labels(STAGE, version.name), body)
+
+
+def _predictor(owner: Owner, serving: Serving, version: Version, platform: Platform) -> Obj:
+    mounts, volumes = claim_mounts(claims_in(version.uri))
+    for volume in volumes:
+        # Knative refuses claims that are not read-only here too.
+        volume["persistentVolumeClaim"]["readOnly"] = True
+    # The image's root is read-only; libraries still want a place for temporary files.
+    mounts.append({"name": "tmp", "mountPath": "/tmp"})  # noqa: S108 - an emptyDir of the pod's own
+    volumes.append({"name": "tmp", "emptyDir": {}})
+    args = [
+        "serve", "--bundle", version.uri or "", "--model-name", owner.name, "--model-version", version.name,
+        "--port", str(PORT),
+    ]  # fmt: skip
+    main = container(
+        serving,
+        platform,
+        name=_CONTAINER,
+        image=platform.ranker_image,
+        args=args,
+        env=predictor_env(),
+        mounts=mounts,
+    )
+    main |= {"ports": [{"containerPort": PORT, "protocol": "TCP"}], "readinessProbe": _probe(owner.name)}
+    return {
+        "minReplicas": serving.replicas,
+        "maxReplicas": serving.replicas,
+        "labels": owner.labels(STAGE, version.name),
+        "annotations": {Annotations.DIGEST: version.digest or ""},
+        **pod(serving, main, volumes),
+    }
+
+
+def _probe(model: str) -> Obj:
+    # The server's /v2/health/ready is true whatever becomes of the model; only the model's own path asks the model.
+    return {
+        "httpGet": {"path": f"/v2/models/{model}/ready", "port": PORT},
+        "periodSeconds": 5,
+        "timeoutSeconds": 3,
+        "successThreshold": 1,
+        "failureThreshold": 3,
+    }

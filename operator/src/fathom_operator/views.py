@@ -1,0 +1,178 @@
+"""What we want to know of Jobs and Pods, read out of the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from fathom_api import Labels
+from fathom_api.progress import Outcome
+from fathom_operator.kube.resources import Obj
+
+#: Name of the container that does the work.
+CONTAINER: Final = "fathom"
+_INDEX: Final = "batch.kubernetes.io/job-completion-index"
+#: Reasons for which a container waits that somebody must do something about.
+_STUCK: Final = frozenset(
+    {
+        "ErrImagePull",
+        "ErrImageNeverPull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a pod does not start."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class PodView:
+    """A pod of ours."""
+
+    name: str
+    uid: str
+    stage: str
+    run: str
+    job: str
+    index: int
+    phase: str
+    created: str
+    ready: bool = False
+    deleting: bool = False
+    problem: Problem | None = None
+    exit_code: int | None = None
+    #: What the kubelet says of the end: Error, OOMKilled, Completed, …
+    end_reason: str = ""
+    #: The termination message, and what it says if it is an Outcome.
+    last_words: str = ""
+    outcome: Outcome | None = None
+
+    @property
+    def active(self) -> bool:
+        """Return whether it still does or will do work."""
+        return self.phase in {"Pending", "Running"} and not self.deleting
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A Job of ours."""
+
+    name: str
+    stage: str
+    run: str
+    complete: bool = False
+    failed: bool = False
+    reason: str = ""
+    message: str = ""
+    suspended: bool = False
+    active: int = 0
+    succeeded: int = 0
+    failed_indexes: int = 0
+    started: str | None = None
+    ended: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Return whether it will not change any more."""
+        return self.complete or self.failed
+
+
+def pod_view(pod: Obj) -> PodView:
+    """Return what we want to know of `pod`."""
+    meta, status = pod["metadata"], pod.get("status", {})
+    labels = meta.get("labels", {})
+    terminated = _container(status).get("state", {}).get("terminated", {})
+    last_words = terminated.get("message", "")
+    return PodView(
+        name=meta["name"],
+        uid=meta["uid"],
+        stage=labels.get(Labels.STAGE, ""),
+        run=labels.get(Labels.RUN, ""),
+        job=labels.get("batch.kubernetes.io/job-name", ""),
+        index=int(meta.get("annotations", {}).get(_INDEX, 0)),
+        phase=status.get("phase", "Pending"),
+        created=meta.get("creationTimestamp", ""),
+        ready=_condition(status, "Ready").get("status") == "True",
+        deleting="deletionTimestamp" in meta,
+        problem=_problem(status),
+        exit_code=terminated.get("exitCode"),
+        end_reason=terminated.get("reason", ""),
+        last_words=last_words,
+        outcome=_outcome(last_words),
+    )
+
+
+def job_view(job: Obj) -> JobView:
+    """Return what we want to know of `job`."""
+    meta, status = job["metadata"], job.get("status", {})
+    complete, failed = _condition(status, "Complete"), _condition(status, "Failed")
+    end = complete if complete.get("status") == "True" else failed
+    return JobView(
+        name=meta["name"],
+        stage=meta["labels"].get(Labels.STAGE, ""),
+        run=meta["labels"].get(Labels.RUN, ""),
+        complete=complete.get("status") == "True",
+        failed=failed.get("status") == "True",
+        reason=end.get("reason", ""),
+        message=end.get("message", ""),
+        suspended=bool(job["spec"].get("suspend")),
+        active=status.get("active", 0),
+        succeeded=status.get("succeeded", 0),
+        failed_indexes=_count_indexes(status.get("failedIndexes", "")),
+        started=status.get("startTime"),
+        ended=status.get("completionTime") or end.get("lastTransitionTime"),
+    )
+
+
+def latest_by_index(pods: Iterable[PodView]) -> dict[int, PodView]:
+    """Return of each completion index the pod that counts: one that succeeded, or else the newest."""
+    out: dict[int, PodView] = {}
+    for pod in sorted(pods, key=lambda p: (p.phase == "Succeeded", p.created)):
+        out[pod.index] = pod
+    return out
+
+
+def _container(status: Obj) -> Obj:
+    statuses: list[Obj] = status.get("containerStatuses", [])
+    return next((s for s in statuses if s["name"] in {CONTAINER, "kserve-container"}), {})
+
+
+def _condition(status: Obj, kind: str) -> dict[str, Any]:
+    return next((c for c in status.get("conditions", []) if c["type"] == kind), {})
+
+
+def _problem(status: Obj) -> Problem | None:
+    waiting = _container(status).get("state", {}).get("waiting", {})
+    if waiting.get("reason") in _STUCK:
+        return Problem(waiting["reason"], waiting.get("message", ""))
+    scheduled = _condition(status, "PodScheduled")
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+        return Problem("Unschedulable", scheduled.get("message", ""))
+    return None
+
+
+def _outcome(last_words: str) -> Outcome | None:
+    if not last_words.startswith("{"):
+        return None
+    try:
+        return Outcome.model_validate_json(last_words)
+    except ValidationError:
+        return None
+
+
+def _count_indexes(intervals: str) -> int:
+    """Return how many indexes `"1,3-5"` names."""
+    bounds = [part.split("-") for part in intervals.split(",") if part]
+    return sum(int(bound[-1]) - int(bound[0]) + 1 for bound in bounds)

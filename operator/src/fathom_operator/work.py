@@ -1,0 +1,142 @@
+"""One piece of work: a task, the Job that does it, and how that stands.
+
+`run` names what is done (the digest of the task), the Job's name also how (template, retries). A Job that completed a run
+counts for good, whatever image or resources one would give it today; one that has not is replaced when the how changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fathom_api import ExitCode, Labels
+from fathom_api.meta import ApiModel
+from fathom_api.pods import PodTemplate
+from fathom_operator.claims import claims_in
+from fathom_operator.digests import short
+from fathom_operator.kube.resources import CONFIG_MAPS, JOBS, Obj
+from fathom_operator.owner import Owner
+from fathom_operator.plan import Ref
+from fathom_operator.platform import Platform
+from fathom_operator.pods import TASK_FOLDER, worker_pod
+from fathom_operator.views import CONTAINER, JobView, PodView
+
+
+@dataclass(frozen=True)
+class Work:
+    """What shall be done, once."""
+
+    owner: Owner
+    stage: str
+    command: str
+    task: ApiModel
+    image: str
+    template: PodTemplate
+    #: Claim that is written to; all others are mounted read-only.
+    writes: frozenset[str]
+    queue_name: str | None = None
+    backoff_limit: int = 4
+    #: Shards of an Indexed Job, with how many pods work at once; None for a Job of one pod.
+    shards: int | None = None
+    parallelism: int = 1
+    #: The value of the annotation fathom.dev/retry: a new one has a failed Job replaced.
+    retry: str = ""
+
+    @property
+    def run(self) -> str:
+        """Return eight hex digits of what is done."""
+        return short([self.stage, self.task.document()])
+
+    @property
+    def name(self) -> str:
+        """Return the name of the Job and of its ConfigMap."""
+        how = [self.run, self.template.document(), self.backoff_limit, self.retry]
+        return f"{self.owner.name}-{self.stage}-{short(how)}"
+
+    def objects(self, platform: Platform) -> tuple[Obj, Obj]:
+        """Return the task's ConfigMap and the Job."""
+        labels = self.owner.labels(self.stage, self.run)
+        data = {"task.json": self.task.model_dump_json(by_alias=True, exclude_none=True, indent=2)}
+        if platform.progress_ca:
+            data["ca.crt"] = platform.progress_ca
+        config_map = self.owner.child(CONFIG_MAPS, self.name, labels, {"data": data})
+        queue = {Labels.QUEUE: self.queue_name} if self.queue_name else {}
+        body = {"spec": self._job(labels, platform)}
+        return config_map, self.owner.child(JOBS, self.name, labels | queue, body)
+
+    def _job(self, labels: dict[str, str], platform: Platform) -> Obj:
+        pod = worker_pod(
+            self.template,
+            platform,
+            image=self.image,
+            args=[self.command, "--task", f"{TASK_FOLDER}/task.json"],
+            task_config_map=self.name,
+            claims=claims_in(self.task.document()),
+            writable=self.writes,
+        )
+        spec: Obj = {
+            "parallelism": self.parallelism,
+            "podFailurePolicy": _failure_policy(),
+            # A pod is replaced when it has ended, not while it ends: two must not write one shard.
+            "podReplacementPolicy": "Failed",
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        }
+        if self.shards is None:
+            return spec | {"completions": 1, "backoffLimit": self.backoff_limit}
+        return spec | {
+            "completions": self.shards,
+            "completionMode": "Indexed",
+            "backoffLimitPerIndex": self.backoff_limit,
+            "maxFailedIndexes": self.shards,
+        }
+
+
+@dataclass(frozen=True)
+class WorkState:
+    """How a piece of work stands: its Job, if there is one, and the pods of that Job."""
+
+    job: JobView | None
+    pods: tuple[PodView, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Return whether it is done."""
+        return self.job is not None and self.job.complete
+
+    @property
+    def failed(self) -> bool:
+        """Return whether it has failed for good."""
+        return self.job is not None and self.job.failed
+
+
+def state_of(work: Work, jobs: Iterable[JobView], pods: Iterable[PodView]) -> WorkState:
+    """Return how `work` stands: by a Job that completed this run, or else by the Job of its name."""
+    same = [job for job in jobs if (job.stage, job.run) == (work.stage, work.run)]
+    done = next((job for job in same if job.complete), None)
+    job = done or next((job for job in same if job.name == work.name), None)
+    return WorkState(job, tuple(pod for pod in pods if job is not None and pod.job == job.name))
+
+
+def superfluous(works: Iterable[Work], jobs: Iterable[JobView]) -> tuple[Ref, ...]:
+    """Return the Jobs, with their ConfigMaps, that no work of `works` counts on."""
+    names = {work.name for work in works}
+    runs = {(work.stage, work.run) for work in works}
+    gone = [j.name for j in jobs if j.name not in names and not (j.complete and (j.stage, j.run) in runs)]
+    return tuple(Ref(kind, name) for name in gone for kind in ("Job", "ConfigMap"))
+
+
+def _failure_policy() -> Obj:
+    return {
+        "rules": [
+            # Evictions and spot losses say nothing about the work: they do not count.
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {
+                "action": "FailJob",
+                "onExitCodes": {
+                    "containerName": CONTAINER,
+                    "operator": "In",
+                    "values": [int(ExitCode.INVALID)],
+                },
+            },
+        ]
+    }
