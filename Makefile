@@ -7,8 +7,6 @@ NEXT := @printf '    next: %s\n'
 CLUSTER := $(PY) -m cluster
 PYTEST := $(PY) -m pytest
 VENV := .venv/.stamp
-export FATHOM_WHEELS ?= $(wildcard ../shared/wheels)
-export FATHOM_DATA ?=
 export PYTHONPATH := tests:examples
 
 .PHONY: help demo test lint unit integration e2e images crds docs cluster cluster-down bench lock venv clean
