@@ -177,15 +177,6 @@ RULES = (
         "or leave only Serving in spec.evaluation.gate.against",
     ),
     Refusal(
-        "a gate against a control that is not trained",
-        rec_model(
-            spec__features__captions=_CAPTIONS,
-            spec__evaluation={"controls": [], "gate": {"against": ["WithoutCaptions"]}},
-        ),
-        "evaluation.gate.against",
-        "the gate compares with an arm that is not trained: add it to spec.evaluation.controls",
-    ),
-    Refusal(
         "columns of users without their table",
         rec_model(spec__features__user=[{"column": "age"}]),
         "features.user",

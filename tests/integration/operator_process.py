@@ -103,7 +103,8 @@ def ready(running: Operator) -> Operator:
     """Return the operator once it says that it is ready."""
 
     def look() -> bool:
-        assert running.running(), f"{running.name} ended:\n{running.log.read_text()[-3000:]}"
+        if not running.running():
+            raise RuntimeError(f"{running.name} ended:\n{running.log.read_text()[-3000:]}")
         answer = running.get("/readyz")
         return answer is not None and answer.is_success
 

@@ -94,9 +94,9 @@ def test_the_default_of_an_object_is_left_to_its_fields() -> None:
 
 def test_the_default_of_an_object_with_rules_is_whole() -> None:
     """The API server tries the rules on the default as it stands, when the CRD is made."""
-    evaluation = object_schema(REC_MODEL)["properties"]["spec"]["properties"]["evaluation"]
-    assert "x-kubernetes-validations" in evaluation
-    assert evaluation["default"]["gate"]["against"] == ["Serving"]
+    split = object_schema(REC_MODEL)["properties"]["spec"]["properties"]["data"]["properties"]["split"]
+    assert "x-kubernetes-validations" in split
+    assert split["default"] == {"strategy": "Time", "validation": 0.1, "test": 0.1, "seed": 0}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
