@@ -45,7 +45,7 @@ class Kube:
         configuration.connection_pool_maxsize = _CONNECTIONS
         self._configuration = configuration
         configuration.connection_pool_maxsize = 16
-        self._pool = cast("urllib3.PoolManager", RESTClientObject(configuration).pool_manager)
+        self._pool = RESTClientObject(configuration).pool_manager
         self._guard: Guard = _allowed
 
     def guarded(self, guard: Guard) -> Kube:

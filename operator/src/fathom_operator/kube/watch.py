@@ -43,7 +43,7 @@ class Watch(threading.Thread):
         self._seen = seen
         self._clock = clock
         self._stopped = threading.Event()
-        self._heard_at = clock()
+        self._active_at = clock()
         self._failures = 0
 
     def run(self) -> None:
@@ -52,11 +52,12 @@ class Watch(threading.Thread):
             try:
                 self.follow(self.list())
             except NotFoundError:
-                self._hear()
+                self._note_life()
                 self._stopped.wait(_ABSENT_SECONDS)
             except GoneError:
                 _log.debug("%s: the version to watch from is gone; listing again", self.name)
             except KubeError as error:
+                self._active_at = self._clock()
                 self._failures += 1
                 _log.warning("%s: %s", self.name, error)
                 self._stopped.wait(min(30.0, 2.0**self._failures))
@@ -65,14 +66,14 @@ class Watch(threading.Thread):
         """End after the event at hand."""
         self._stopped.set()
 
-    def silence(self) -> float:
-        """Return for how many seconds the API server has not been heard of."""
-        return self._clock() - self._heard_at
+    def idle(self) -> float:
+        """Return for how many seconds nothing has happened, no failure either: a thread that hangs."""
+        return self._clock() - self._active_at
 
     def list(self) -> str:
         """Report all objects; return the version to watch from."""
         answer = self._kube.list(self._resource, self._namespace, self._selector)
-        self._hear()
+        self._note_life()
         for obj in answer["items"]:
             self._seen(obj)
         return str(answer["metadata"]["resourceVersion"])
@@ -88,14 +89,14 @@ class Watch(threading.Thread):
                 self._resource, self._namespace, self._selector, version, _STREAM_SECONDS
             )
             for event in events:
-                self._hear()
+                self._note_life()
                 version = event["object"]["metadata"]["resourceVersion"]
                 if event["type"] != "BOOKMARK":
                     self._seen(event["object"])
                 if self._stopped.is_set():
                     return
-            self._hear()
+            self._note_life()
 
-    def _hear(self) -> None:
-        self._heard_at = self._clock()
+    def _note_life(self) -> None:
+        self._active_at = self._clock()
         self._failures = 0

@@ -111,7 +111,8 @@ def _training_status(
 ) -> TrainingStatus:
     done = [1.0 if states[arm].complete else tallies[arm].fraction for arm in states]
     # The arm at work; once all are trained, the model itself.
-    arm: Arm = next((arm for arm in states if not states[arm].complete), "Captions")
+    at_work: list[Arm] = [arm for arm in states if not states[arm].complete]
+    arm = at_work[0] if at_work else "Captions"
     metrics = tallies[arm].metrics or {}
     steps, known = tallies[arm].per_second, before or TrainingStatus()
     rows = metrics.get("rows_per_second", steps * course.spec.training.batch_size if steps else None)
