@@ -49,14 +49,15 @@ class Artifacts:
 
     def fine_tuning(self) -> list[dict[str, float]]:
         """Return the curve of the captioner's fine-tuning, empty where there is none."""
-        return _json(self.folder / manifests.CAPTION_JOB / "model" / "training.json").get("curve", [])
+        file = self.folder / manifests.CAPTION_JOB / "model" / "curve.json"
+        return json.loads(file.read_text()) if file.is_file() else []
 
 
 def copy(context: Context) -> Artifacts:
     """Return copies of captions, features and the models' descriptions."""
     folder = context.out / "artifacts"
     job, model = manifests.CAPTION_JOB, manifests.REC_MODEL
-    wanted = [f"{job}/captions", f"{job}/features", f"{job}/model/training.json"]
+    wanted = [f"{job}/captions", f"{job}/features", f"{job}/model/curve.json"]
     wanted += [f"{model}/*/evaluation.json", f"{model}/*/*/bundle.json"]
     with fetch(context, *wanted) as archive:
         archive.extractall(folder, filter=_only_files)

@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster import providers, tools
+from cluster.settings import from_env
 from demo.context import DemoError
 from demo.kube import Kube
 from demo.view import View
@@ -30,15 +32,15 @@ class Environment:
 
 def cluster_up(view: View) -> tuple[Kube, str]:
     """Return a cluster, brought up if need be, and the path of helm."""
-    _python(["-m", "cluster", "up"], view)
-    told = json.loads(_python(["-m", "cluster", "info"], view, quiet=True))
-    return Kube(told["kubectl"], Path(told["kubeconfig"])), told["helm"]
+    kubeconfig = providers.choose(from_env()).up()
+    view.say(f"   export KUBECONFIG={kubeconfig}")
+    return Kube(str(tools.kubectl()), kubeconfig), str(tools.helm())
 
 
-def images_loaded(view: View) -> dict[str, str]:
+def images_loaded() -> dict[str, str]:
     """Return the images' names, once they are built and the cluster has them."""
-    _python(["images/build.py", "--load"], view)
-    return json.loads(_python(["images/build.py", "--print"], view, quiet=True))
+    _build_images("--load", quiet=False)
+    return json.loads(_build_images("--print", quiet=True))
 
 
 def chart_installed(environment: Environment, view: View, *settings: str) -> None:
@@ -69,17 +71,15 @@ def helm(environment: Environment, *arguments: str) -> str:
     return done.stdout
 
 
-def _python(arguments: Sequence[str], view: View, *, quiet: bool = False) -> str:
-    """Run one of the project's programs; show what it says, return what it prints when `quiet`."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT / 'examples'}"}
+def _build_images(option: str, *, quiet: bool) -> str:
+    """Run images/build.py, which tells what it does; with `quiet`, return what it prints."""
     done = subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, "images/build.py", option],
         cwd=ROOT,
-        env=environment,
         stdout=subprocess.PIPE if quiet else None,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise DemoError(f"python {' '.join(arguments)} failed ({done.returncode}); what it said stands above")
+        raise DemoError("the images could not be built and loaded: see above, then run it again")
     return done.stdout or ""

@@ -34,7 +34,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
     view = View()
     data = prepare(_data_source(), small=True)
     kube, helm = environment.cluster_up(view)
-    images = environment.images_loaded(view)
+    images = environment.images_loaded()
     installed = Environment(kube, helm, images)
     kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true", timeout=300)
     # A dead leader's seat is free after ten seconds instead of thirty: these tests kill many.

@@ -160,8 +160,8 @@ def _curves(points: Sequence[dict[str, float]], metrics: Sequence[str]) -> list[
 
 
 def _arm(measured: Any, evaluation: dict[str, Any]) -> Arm:
-    interval = evaluation.get("arms", {}).get(measured.arm, {}).get("aucInterval")
-    low, high = interval or (None, None)
+    against = {d["against"]: d for d in evaluation.get("differences", [])}
+    gain = against.get(measured.arm, {})
     return Arm(
         words.ARMS[measured.arm],
         measured.auc,
@@ -169,8 +169,9 @@ def _arm(measured: Any, evaluation: dict[str, Any]) -> Arm:
         measured.log_loss,
         measured.normalized_entropy,
         measured.calibration,
-        low,
-        high,
+        gain.get("auc"),
+        gain.get("low"),
+        gain.get("high"),
     )
 
 

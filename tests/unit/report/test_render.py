@@ -20,7 +20,7 @@ def a_report(**changes: object) -> Report:
         about=[Fact("data", "films")],
         items=[item],
         charts=[Chart("validation AUC", "epoch", "AUC", [Curve("captions", [(1, 0.6), (2, 0.7)])])],
-        arms=[Arm("with captions", 0.71, low=0.69, high=0.73), Arm("without", 0.66)],
+        arms=[Arm("with captions", 0.71), Arm("without", 0.66, gain=0.05, low=0.03, high=0.07)],
         gates=[Gate("v-1", "Serving", "Pass", "0.71 is better than 0.70")],
         timeline=[Moment("03:04:05", "v-1", "v-2", 10, "canary")],
         user=User("user 12", "A farmer."),
@@ -76,7 +76,11 @@ def test_a_metric_that_was_not_measured_is_a_dash_and_not_zero() -> None:
     html = render(a_report(arms=[Arm("with captions", None)]))
     row = re.search(r"<tr><td>with captions</td>.*?</tr>", html, re.S)
     assert row
-    assert re.findall(r'<td class="n">(.*?)</td>', row[0], re.S) == ["–"] * 6
+    assert re.findall(r'<td class="n">(.*?)</td>', row[0], re.S) == ["–", "", "–", "–", "–", "–"]
+
+
+def test_what_captions_gain_is_told_with_its_interval() -> None:
+    assert "+0.0500 (+0.0300 … +0.0700)" in render(a_report())
 
 
 def test_curves_stay_inside_their_chart_and_rise_with_the_numbers() -> None:

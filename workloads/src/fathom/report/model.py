@@ -45,7 +45,10 @@ class Chart:
 
 @dataclass(frozen=True)
 class Arm:
-    """Metrics of an arm on the test split; `low` and `high` bound the AUC where an interval was measured."""
+    """Metrics of an arm on the test split.
+
+    `gain` is the AUC of the candidate minus this arm's; `low` and `high` its 95 % interval.
+    """
 
     name: str
     auc: float | None
@@ -53,6 +56,7 @@ class Arm:
     log_loss: float | None = None
     normalized_entropy: float | None = None
     calibration: float | None = None
+    gain: float | None = None
     low: float | None = None
     high: float | None = None
 
