@@ -62,7 +62,7 @@ class Leading:
             ca = await self._listen(stack)
             self._start(self._platform(ca))
             stack.push_async_callback(asyncio.to_thread, self._stop)
-            handlers = shell.registry(self.changed)
+            handlers = shell.registry(self._kube, self.changed)
             await shell.run(handlers, self._settings.namespaces, stop, asyncio.Event())
 
     def problem(self) -> str | None:

@@ -33,5 +33,5 @@ def set_up(style: Literal["json", "text"], level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     handler_level = logging.getLogger().level
     # One line a request is no use to anyone but their authors.
-    for noisy in ("aiohttp.access", "urllib3", "kopf.activities", "kopf._core"):
+    for noisy in ("aiohttp.access", "urllib3", "kopf.activities", "kopf.objects", "kopf._core"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, handler_level))

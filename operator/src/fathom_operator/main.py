@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from typing import TypeVar
 
+from kubernetes.config import ConfigException
 from pydantic import ValidationError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
@@ -160,15 +161,15 @@ def main() -> None:
         prog="fathom-operator",
         description="Reconciles CaptionJobs and RecModels. Settings come from the environment: operator/RBAC.md.",
     )
-    parser.add_argument(
-        "--kubeconfig", help="kubeconfig of the cluster; default: the cluster we run in, $KUBECONFIG"
-    )
+    parser.add_argument("--kubeconfig", help="the cluster; default: $KUBECONFIG, or else the one we run in")
     arguments = parser.parse_args()
-    if arguments.kubeconfig:
-        os.environ["KUBECONFIG"] = arguments.kubeconfig
     try:
         settings = Settings.from_environment(os.environ)
     except ValidationError as error:
         sys.exit(f"the environment is not right: {error}")
     log.set_up(settings.log_format, settings.log_level)
-    sys.exit(asyncio.run(Operator(connect(), settings).run()))
+    try:
+        kube = connect(arguments.kubeconfig or os.environ.get("KUBECONFIG"))
+    except ConfigException as error:
+        sys.exit(f"no cluster to connect to: run in one, set KUBECONFIG or give --kubeconfig ({error})")
+    sys.exit(asyncio.run(Operator(kube, settings).run()))

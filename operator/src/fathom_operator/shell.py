@@ -6,20 +6,21 @@ kopf's handlers run in its event loop and only put keys into the queue; the work
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import kopf
 
 from fathom_api import GROUP, VERSION
+from fathom_operator.kube.client import Kube
 from fathom_operator.kube.resources import OWN_KINDS
 from fathom_operator.plan import Key
 
 
-def registry(changed: Callable[[Key], None]) -> kopf.OperatorRegistry:
+def registry(kube: Kube, changed: Callable[[Key], None]) -> kopf.OperatorRegistry:
     """Return kopf's handlers: `changed` is called with the key of each resource that is there, changes or goes."""
     handlers = kopf.OperatorRegistry()
-    kopf.on.login(registry=handlers, errors=kopf.ErrorsMode.TEMPORARY, backoff=5)(kopf.login_via_client)
+    kopf.on.login(registry=handlers, errors=kopf.ErrorsMode.TEMPORARY, backoff=5)(_login(kube))
     kopf.on.startup(registry=handlers)(_configure)
     for kind, resource in OWN_KINDS.items():
 
@@ -28,6 +29,25 @@ def registry(changed: Callable[[Key], None]) -> kopf.OperatorRegistry:
 
         kopf.on.event(GROUP, VERSION, resource.plural, registry=handlers, id=f"seen-{resource.plural}")(seen)
     return handlers
+
+
+def _login(kube: Kube) -> Callable[..., Awaitable[kopf.ConnectionInfo]]:
+    """Return a handler that hands our own credentials to kopf; it asks again when they are refused."""
+    configuration = kube.configuration
+
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        scheme, _, token = (kube.authorization() or "").partition(" ")
+        return kopf.ConnectionInfo(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+            scheme=scheme or None,
+            token=token or None,
+        )
+
+    return login
 
 
 def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:

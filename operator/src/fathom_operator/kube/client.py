@@ -43,7 +43,7 @@ class Kube:
     def __init__(self, configuration: Any) -> None:
         """Take a configuration of the official client."""
         configuration.connection_pool_maxsize = _CONNECTIONS
-        self._configuration = configuration
+        self.configuration = configuration
         configuration.connection_pool_maxsize = 16
         self._pool = RESTClientObject(configuration).pool_manager
         self._guard: Guard = _allowed
@@ -165,7 +165,7 @@ class Kube:
         headers = {"Accept": "application/json", "User-Agent": FIELD_MANAGER} | self._authorization()
         if body is not None:
             headers["Content-Type"] = content_type
-        url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        url = f"{self.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             response = self._pool.request(
                 method, url, headers=headers, timeout=timeout, retries=False,
@@ -178,8 +178,12 @@ class Kube:
         return response
 
     def _authorization(self) -> dict[str, str]:
-        bearer = self._configuration.auth_settings().get("BearerToken")
-        return {"Authorization": bearer["value"]} if bearer and bearer["value"] else {}
+        value = self.authorization()
+        return {"Authorization": value} if value else {}
+
+    def authorization(self) -> str | None:
+        """Return the value of the Authorization header, renewed where it has run out; None without a token."""
+        return self.configuration.auth_settings().get("BearerToken", {}).get("value")
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
@@ -189,15 +193,15 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         yield from (line for line in lines if line)
 
 
-def connect() -> Kube:
-    """Return a client of the cluster we run in, or else of the one the kubeconfig names.
+def connect(kubeconfig: str | None = None) -> Kube:
+    """Return a client of the cluster that `kubeconfig` names, or else of the one we run in.
 
     Raises:
         kubernetes.config.ConfigException: there is neither.
     """
     configuration = kubernetes.client.Configuration()
-    try:
+    if kubeconfig:
+        kubernetes.config.load_kube_config(kubeconfig, client_configuration=configuration)
+    else:
         kubernetes.config.load_incluster_config(configuration)
-    except kubernetes.config.ConfigException:
-        kubernetes.config.load_kube_config(client_configuration=configuration)
     return Kube(configuration)
