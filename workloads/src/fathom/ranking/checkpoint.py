@@ -1,7 +1,7 @@
 """Checkpoints at the end of each epoch: from one, training goes on as if it had never stopped.
 
-Nothing random is stored: every epoch seeds its own generators from the training's seed and its number. Tensors go
-to safetensors files with new names; `state.json`, renamed into place last, says which ones count.
+Nothing random is stored: every epoch seeds its own generators from the training's seed and its number.
+Tensors go to safetensors files with new names; `state.json`, renamed into place last, says which ones count.
 """
 
 from __future__ import annotations

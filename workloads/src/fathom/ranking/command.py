@@ -10,16 +10,18 @@ from typing import Final
 
 from fathom import manifest, storage
 from fathom.errors import InvalidInputError
-from fathom.ranking import assemble, bundle, inputs
+from fathom.progress import reporter
+from fathom.ranking import assemble, bundle, evaluation, inputs, interactions, split
 from fathom.ranking.bundle import BundleInfo
 from fathom.ranking.checkpoint import Checkpoints, State
 from fathom.ranking.inputs import Job
 from fathom.ranking.launch import launch
 from fathom.ranking.prepare import Prepared, prepare
-from fathom.storage import digest_bytes, digest_files, existing
+from fathom.storage import appearing, digest_bytes, digest_files, existing
 from fathom_api.progress import Outcome, Progress
-from fathom_api.tasks import TrainTask
+from fathom_api.tasks import EvaluateTask, TrainTask
 
+EVALUATION: Final = "evaluation.json"
 CHECKPOINTS: Final = ".checkpoints"
 #: Parts of a task that change where and how it runs, not what comes out.
 INCIDENTAL: Final = {
@@ -53,6 +55,47 @@ def train(task: TrainTask) -> Outcome:
     sealed = bundle.save(folder, info, assemble.parts(prepared, weights), made_from=made_from)
     shutil.rmtree(checkpoints)
     return _outcome(task, info, sealed)
+
+
+def evaluate(task: EvaluateTask) -> Outcome:
+    """Measure each bundle on the test split and write `evaluation.json`.
+
+    Raises:
+        InvalidInputError: there is no candidate, or an arm was trained on another split of the data.
+    """
+    if "Captions" not in task.bundles:
+        raise InvalidInputError(
+            "MissingArm", "bundles has no Captions, the candidate itself: name its folder"
+        )
+    events = interactions.read(task.data)
+    parts = split.assign(events, task.data.split)
+    arms: dict[str, evaluation.Arm] = {}
+    with reporter() as listener:
+        for name, uri in task.bundles.items():
+            arms[name] = evaluation.score(existing(uri), events, parts)
+            _check_split(name, uri, arms[name], split.digest(events, parts))
+            listener.update(Progress(total=len(task.bundles), done=len(arms)))
+    found = evaluation.report(events, parts, task.data.split, arms)
+    path = storage.resolve(task.output) / EVALUATION
+    with appearing(path) as temporary:
+        temporary.write_text(found.model_dump_json(by_alias=True, indent=2))
+    return Outcome(
+        result="Succeeded",
+        uri=f"{task.output.rstrip('/')}/{EVALUATION}",
+        digest=digest_bytes(path.read_bytes()),
+        progress=Progress(total=len(arms), done=len(arms)),
+        arms={name: result.metrics for name, result in found.arms.items()},
+    )
+
+
+def _check_split(name: str, uri: str, arm: evaluation.Arm, digest: str) -> None:
+    # The model served now may be from before: it is measured all the same, with a note.
+    if name != "Serving" and arm.info.split_digest != digest:
+        raise InvalidInputError(
+            "OtherSplit",
+            f"{uri} was trained on another split than data.split now gives: the interactions or data.split "
+            "have changed since; train it again",
+        )
 
 
 def _run(task: TrainTask, prepared: Prepared, checkpoints: Path, made_from: dict[str, str]) -> State:

@@ -136,7 +136,7 @@ def _seed(*parts: int) -> int:
 def part(rows: NDArray[np.int64], rank: int, processes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return one process's part of a batch's `rows` and their weights.
 
-    All parts are of one length, so that every process takes part in every step; what fills one weighs nothing.
+    All parts are of one length, so that every process takes part in every step; filling weighs nothing.
     """
     mine = rows[rank::processes]
     missing = math.ceil(len(rows) / processes) - len(mine)
