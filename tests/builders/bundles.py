@@ -39,7 +39,7 @@ def make_bundle(
     dim: int = 4,
     hidden: tuple[int, ...] = (8,),
 ) -> Path:
-    """Write a bundle to `folder`: items `i0`…, users `u0`…, user features age, job and likes, captions of 50 tokens.
+    """Write a bundle to `folder`: items `i0`…, users `u0`…, user features age, job and likes, captions.
 
     User u0 has liked i1, then i0; the others nothing.
     """

@@ -75,11 +75,15 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port.")] = 8080,
 ) -> None:
     """Serve a bundle over the open inference protocol, v1 and v2."""
-    from fathom.run import read_task
+    from fathom.run import as_process, read_task
     from fathom.serving.command import serve as work
 
-    document = read_task(task, ServeTask) if task else None
-    work(document or ServeTask(bundle=bundle, model_name=model_name, model_version=model_version, port=port))
+    with as_process():
+        document = read_task(task, ServeTask) if task else None
+        work(
+            document
+            or ServeTask(bundle=bundle, model_name=model_name, model_version=model_version, port=port)
+        )
 
 
 if __name__ == "__main__":

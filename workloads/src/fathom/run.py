@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TypeVar
@@ -41,11 +42,20 @@ def read_task(file: Path, kind: type[TaskT]) -> TaskT:
 
 def run_task(file: Path, kind: type[TaskT], work: Callable[[TaskT], Outcome]) -> NoReturn:
     """Do `work` on the task in `file` and exit: 0 done, 65 the task is wrong, 1 worth another try."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     # A pod being evicted gets SIGTERM: end through the usual way out, so that what is finished is kept.
     signal.signal(signal.SIGTERM, _terminate)
-    try:
+    with as_process():
         outcome = work(read_task(file, kind))
+    _leave(outcome)
+    sys.exit(ExitCode.OK)
+
+
+@contextmanager
+def as_process() -> Generator[None]:
+    """Log to the terminal; an error in the block becomes an outcome and ends the process: 65 or 1."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        yield
     except InvalidInputError as error:
         _log.error("%s: %s", error.reason, error)
         _leave(Outcome(result="Failed", reason=error.reason, message=str(error)))
@@ -54,8 +64,6 @@ def run_task(file: Path, kind: type[TaskT], work: Callable[[TaskT], Outcome]) ->
         traceback.print_exc()
         _leave(Outcome(result="Failed", reason=type(error).__name__, message=str(error)[:1000]))
         sys.exit(ExitCode.RETRYABLE)
-    _leave(outcome)
-    sys.exit(ExitCode.OK)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -1,0 +1,113 @@
+"""What every request passes: the version in path and answer, a limit on its size, and the counting."""
+
+from __future__ import annotations
+
+import re
+import time
+from http import HTTPStatus
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fathom.serving.errors import BadRequestError
+from fathom.serving.metrics import Metrics
+
+VERSION_HEADER: Final = "x-fathom-version"
+MAX_BODY_BYTES: Final = 32 << 20
+_VERSIONED: Final = re.compile(r"^(?P<model>/v2/models/[^/]+)/versions/(?P<version>[^/]+)(?P<rest>/.*)?$")
+_KIND: Final = "fathom_error"
+_KINDS: Final = {404: "NotFound", 405: "NotAllowed", 413: "TooLarge", 503: "NotReady"}
+
+
+class Edge:
+    """ASGI middleware around KServe's application, for the model `version`."""
+
+    def __init__(self, app: ASGIApp, version: str, metrics: Metrics) -> None:
+        self._app = app
+        self._version = version
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, code = time.perf_counter(), HTTPStatus.INTERNAL_SERVER_ERROR.value
+
+        async def send_on(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+                named = (VERSION_HEADER.encode(), self._version.encode())
+                message = {**message, "headers": [*message.get("headers", []), named]}
+            await send(message)
+
+        scope.setdefault("state", {})
+        try:
+            await self._answer(scope, _limited(receive), send_on)
+        finally:
+            self._count(scope, code, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let KServe answer; it knows no versions: ours is taken out of the path, others are refused."""
+        if (found := _VERSIONED.match(scope["path"])) is not None:
+            if found["version"] != self._version:
+                error = BadRequestError(
+                    "model_version",
+                    "UnknownVersion",
+                    f"{found['version']!r} is not served here, {self._version!r} is",
+                )
+                await refuse(Request(scope), error)(scope, receive, send)
+                return
+            path = found["model"] + (found["rest"] or "")
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await self._app(scope, receive, send)
+
+    def _count(self, scope: Scope, code: int, seconds: float) -> None:
+        protocol = _protocol(scope["path"])
+        if protocol is None:
+            return
+        self._metrics.answered(protocol, code, seconds)
+        if code >= HTTPStatus.BAD_REQUEST:
+            self._metrics.failed(scope["state"].get(_KIND) or _KINDS.get(code, "Internal"))
+
+
+def refuse(request: Request, error: BadRequestError) -> JSONResponse:
+    """Return the answer to a bad request."""
+    request.scope["state"][_KIND] = error.reason
+    content = {"error": str(error), "field": error.field, "reason": error.reason}
+    return JSONResponse(_printable(content), HTTPStatus.BAD_REQUEST)
+
+
+def _printable(content: dict[str, str]) -> dict[str, str]:
+    """Return `content` with what is no Unicode, and was quoted from the request, escaped."""
+    return {name: text.encode("utf-8", "backslashreplace").decode() for name, text in content.items()}
+
+
+def _protocol(path: str) -> str | None:
+    if path.startswith("/v1/models/") and path.endswith(":predict"):
+        return "v1"
+    if path.startswith("/v2/models/") and path.endswith("/infer"):
+        return "v2"
+    return None
+
+
+def _limited(receive: Receive) -> Receive:
+    """Return `receive`, which fails on a body beyond the limit, however its length was announced."""
+    received = 0
+
+    async def receive_on() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            raise HTTPException(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"a request may have {MAX_BODY_BYTES >> 20} MiB; split it",
+            )
+        return message
+
+    return receive_on

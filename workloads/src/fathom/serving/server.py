@@ -1,0 +1,123 @@
+"""KServe's model server around one predictor, made strict: bad input is 400, ready means ready."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from fathom.serving.edge import Edge, refuse
+from fathom.serving.errors import BadRequestError
+from fathom.serving.kserve import (
+    DataPlane,
+    InferenceError,
+    InvalidInput,
+    ModelRepository,
+    ModelRepositoryExtension,
+    RESTServer,
+    model_server,
+)
+from fathom.serving.predictor import Predictor
+from fathom.serving.v1 import path
+
+#: Seconds that requests in flight get after SIGTERM; Kubernetes kills after 30.
+GRACE_SECONDS: Final = 20
+
+
+class StrictDataPlane(DataPlane):
+    """KServe's data plane, whose errors about the request say so, and which is ready when its models are."""
+
+    def decode(self, body: Any, headers: Any, *args: Any, **kwargs: Any) -> Any:
+        """Decode a request.
+
+        Raises:
+            BadRequestError: it cannot be decoded.
+        """
+        try:
+            return super().decode(body, headers, *args, **kwargs)
+        except (InvalidInput, InferenceError, ValueError, TypeError, LookupError, AttributeError) as error:
+            # KServe checks little of a binary request before it reads it.
+            raise BadRequestError("body", "InvalidBody", f"cannot be decoded: {error}") from error
+
+    async def ready(self) -> bool:
+        """Return whether every model answers; KServe says yes whatever they do."""
+        return all(
+            [await self.model_registry.is_model_ready(name) for name in self.model_registry.get_models()]
+        )
+
+
+class FixedRepository(ModelRepositoryExtension):
+    """Models that no client can load or unload: a server has one bundle for life."""
+
+    async def load(self, model_name: str) -> None:
+        """Refuse."""
+        raise BadRequestError("model_name", "Fixed", "this server has one model; roll out a RecModel instead")
+
+    async def unload(self, model_name: str) -> None:
+        """Refuse."""
+        await self.load(model_name)
+
+
+class Server:
+    """Serves `predictor` at `port`."""
+
+    def __init__(self, predictor: Predictor, port: int) -> None:
+        self._predictor = predictor
+        # KServe keeps one application a process and looks it up by this name.
+        model_server.app = self.app = _application(predictor)
+        registry = ModelRepository()
+        registry.update(predictor)
+        self._server = model_server.ModelServer(
+            http_port=port,
+            workers=1,
+            registered_models=registry,
+            enable_grpc=False,
+            enable_latency_logging=False,
+            grace_period=GRACE_SECONDS,
+        )
+        self._server.dataplane = StrictDataPlane(registry)
+        self._server.model_repository_extension = FixedRepository(registry)
+        for noisy in ("kserve.trace", "uvicorn.access"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    def run(self) -> None:
+        """Serve until SIGTERM, then finish what is in flight."""
+        self._server.start([self._predictor])
+
+    def wired(self) -> FastAPI:
+        """Return the application with KServe's routes, for callers that bring their own server."""
+        server = self._server
+        RESTServer(
+            "", server.dataplane, server.model_repository_extension, server.http_port
+        ).create_application()
+        return self.app
+
+
+def _application(predictor: Predictor) -> FastAPI:
+    app = FastAPI(title="Fathom", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Edge, version=predictor.version, metrics=predictor.metrics)
+    app.add_exception_handler(BadRequestError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_body)
+    app.add_exception_handler(HTTPException, _explain)
+    return app
+
+
+async def _refuse(request: Request, error: Any) -> JSONResponse:
+    return refuse(request, error)
+
+
+async def _refuse_body(request: Request, error: Any) -> JSONResponse:
+    first = error.errors()[0]
+    where = tuple(part for part in first["loc"] if part not in {"body", "InferenceRequest", "bytes"})
+    reason = "InvalidJson" if first["type"] == "json_invalid" else "WrongType"
+    field = "body" if reason == "InvalidJson" else path(where) or "body"
+    return refuse(request, BadRequestError(field, reason, str(first["msg"])))
+
+
+async def _explain(request: Request, error: Any) -> JSONResponse:
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)

@@ -1,0 +1,149 @@
+"""The v2 protocol: tensors `user_id`, `item_id`, `history` and the user's features in; `score` out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Protocol
+
+from fathom.ranking.schema import ID, Schema
+from fathom.serving.errors import BadRequestError
+from fathom.serving.query import Asked, Query, checked, is_unicode
+
+USER: Final = "user_id"
+ITEMS: Final = "item_id"
+HISTORY: Final = "history"
+SCORE: Final = "score"
+_IDS: Final = frozenset({USER, ITEMS, HISTORY})
+_NUMBERS: Final = frozenset(
+    {"FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"}
+)
+
+
+class Tensor(Protocol):
+    """An input tensor, as KServe decodes it."""
+
+    @property
+    def name(self) -> str:
+        """Name."""
+        ...
+
+    @property
+    def datatype(self) -> str:
+        """Datatype of the protocol."""
+        ...
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Shape."""
+        ...
+
+    @property
+    def data(self) -> Any:
+        """Values, nested or flat."""
+        ...
+
+
+def read(tensors: Sequence[Tensor], schema: Schema) -> Query:
+    """Return the query of a v2 request.
+
+    Raises:
+        BadRequestError: a tensor is missing, is there twice, is unknown, or holds what it must not.
+    """
+    given: dict[str, list[Any]] = {}
+    for tensor in tensors:
+        if tensor.name in given:
+            raise BadRequestError(f"inputs.{tensor.name}", "Duplicate", "given twice")
+        given[tensor.name] = _values(tensor)
+    if ITEMS not in given:
+        raise BadRequestError(
+            f"inputs.{ITEMS}", "Missing", f"give the items to score: {ITEMS}, BYTES, shape [N]"
+        )
+    user = given.get(USER)
+    if user is not None and len(user) != 1:
+        raise BadRequestError(
+            f"inputs.{USER}", "WrongShape", f"{len(user)} values; one request is for one user"
+        )
+    several = {f.name for f in schema.user if f.type in {"CategoricalList", "Tokens"}}
+    features = {
+        name: values if name in several else _single(name, values)
+        for name, values in given.items()
+        if name not in _IDS
+    }
+    asked = Asked(user[0] if user else None, given.get(HISTORY), features, given[ITEMS], None)
+    try:
+        return checked(asked, schema)
+    except BadRequestError as error:
+        # Here features and candidates are tensors of their own.
+        field = error.field.removeprefix("features.").replace("candidates", ITEMS)
+        message = str(error).partition(": ")[2]
+        raise BadRequestError(f"inputs.{field}", error.reason, message) from error
+
+
+def check_outputs(names: Sequence[str]) -> None:
+    """Check the outputs asked for.
+
+    Raises:
+        BadRequestError: there is no such output.
+    """
+    for name in names:
+        if name != SCORE:
+            raise BadRequestError(f"outputs.{name}", "UnknownOutput", f"there is one output, {SCORE}")
+
+
+def inputs(schema: Schema) -> list[dict[str, Any]]:
+    """Return the tensors taken, as model metadata."""
+    ids = [
+        {"name": name, "datatype": "BYTES", "shape": [1 if name == USER else -1]}
+        for name in (USER, ITEMS, HISTORY)
+    ]
+    return ids + [
+        {
+            "name": f.name,
+            "datatype": "FP32" if f.type == "Numeric" else "BYTES",
+            "shape": [1 if f.type in {"Numeric", "Categorical"} else -1],
+        }
+        for f in schema.user
+        if f.name != ID
+    ]
+
+
+def outputs() -> list[dict[str, Any]]:
+    """Return the tensors given back, as model metadata."""
+    return [{"name": SCORE, "datatype": "FP32", "shape": [-1]}]
+
+
+def _single(name: str, values: list[Any]) -> Any:
+    if len(values) != 1:
+        raise BadRequestError(f"inputs.{name}", "WrongShape", f"{len(values)} values; this feature has one")
+    return values[0]
+
+
+def _values(tensor: Tensor) -> list[Any]:
+    field = f"inputs.{tensor.name}"
+    if tensor.datatype != "BYTES" and (tensor.name in _IDS or tensor.datatype not in _NUMBERS):
+        raise BadRequestError(
+            field, "WrongType", f"datatype {tensor.datatype}; send strings as BYTES, numbers as FP32"
+        )
+    values = list(_flat(tensor.data))
+    if any(size < 0 for size in tensor.shape) or math.prod(tensor.shape) != len(values):
+        raise BadRequestError(
+            field, "WrongShape", f"{len(values)} values do not make shape {list(tensor.shape)}"
+        )
+    wanted = (str,) if tensor.datatype == "BYTES" else (int, float)
+    for value in values:
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise BadRequestError(
+                field, "WrongType", f"holds {value!r}, which is no value of {tensor.datatype}"
+            )
+        if isinstance(value, str) and not is_unicode(value):
+            raise BadRequestError(field, "WrongType", "holds text that is not Unicode")
+    return values
+
+
+def _flat(data: Any) -> Iterator[Any]:
+    if isinstance(data, list):
+        for value in data:
+            yield from _flat(value)
+    else:
+        yield data
