@@ -8,18 +8,31 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import yaml
 from integration import operator_process
 from integration.evidence import evidence
+from integration.kserve import KServe, playing
 from integration.kube import Cluster, Namespace
 from integration.operator_process import Operator, ready
 from integration.world import CLAIMS, claim, unique
 
 from cluster import api_server, build, settings
-from cluster.components import KNATIVE, KSERVE, KSERVE_VERSION
+from cluster.components import KNATIVE, KSERVE
+from cluster.manifests.source import documents
 
 ROOT = Path(__file__).parents[2]
 #: A kubeconfig of an API server that is there already, to save its start while working on a test.
 ENV_KUBECONFIG = "FATHOM_INTEGRATION_KUBECONFIG"
+#: Component, Go module, files in it, CRD.
+_SERVING = (
+    (
+        "kserve",
+        "github.com/kserve/kserve",
+        "install/*/kserve-crds.json",
+        "inferenceservices.serving.kserve.io",
+    ),
+    ("knative", "knative.dev/serving", "config/core/300-resources/*.json", "revisions.serving.knative.dev"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +50,7 @@ def cluster(kubeconfig: Path) -> Cluster:
     """Return the API server with the CRDs of this checkout."""
     cluster = Cluster.of(kubeconfig)
     for file in sorted((ROOT / "crds").glob("*s.yaml")):
-        cluster.install(file.read_text())
+        cluster.install(yaml.safe_load(file.read_text()))
     return cluster
 
 
@@ -45,15 +58,13 @@ def cluster(kubeconfig: Path) -> Cluster:
 def kserve(cluster: Cluster) -> Cluster:
     """Return the API server with the kinds of KServe and Knative; the tests play their controllers."""
     built = build.ensure([KSERVE, KNATIVE], settings.from_env().cache)
-    kserve = (
-        built["kserve"].manifests("github.com/kserve/kserve") / f"install/{KSERVE_VERSION}/kserve-crds.yaml"
-    )
-    knative = built["knative"].manifests("knative.dev/serving") / "config/core/300-resources/revision.yaml"
-    crds = [*kserve.read_text().split("\n---\n"), knative.read_text()]
-    wanted = ("inferenceservices.serving.kserve.io", "revisions.serving.knative.dev")
-    for crd in crds:
-        if any(f"\n  name: {name}\n" in crd for name in wanted):
-            cluster.install(crd)
+    for component, module, files, name in _SERVING:
+        [crd] = [
+            document
+            for document in documents(built[component].manifests(module), [files])
+            if document["metadata"]["name"] == name
+        ]
+        cluster.install(crd)
     return cluster
 
 
@@ -92,6 +103,13 @@ def shop(home: Namespace, operator: Operator) -> Namespace:
     """Return a namespace with an operator at work."""
     assert operator.running(), operator.log.read_text()[-3000:]
     return home
+
+
+@pytest.fixture(scope="session")
+def hands(home: Namespace) -> Iterator[KServe]:
+    """Yield KServe's controllers in the operator's namespace."""
+    with playing(home) as kserve:
+        yield kserve
 
 
 @pytest.hookimpl(wrapper=True)

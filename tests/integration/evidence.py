@@ -15,7 +15,11 @@ _LOG_CHARACTERS = 12_000
 
 def evidence(fixtures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield titles and texts for the fixtures of a test."""
-    for value in list(fixtures.values()):
+    told: list[Any] = []
+    for value in fixtures.values():
+        if any(value is each for each in told):
+            continue
+        told.append(value)
         if isinstance(value, Namespace):
             yield f"objects in {value.name}", "\n".join(_objects(value))
         for operator in value if isinstance(value, list) else [value]:

@@ -51,22 +51,43 @@ class KServe:
 
     def settle(self, service: Object) -> None:
         """Do for one InferenceService what KServe would, in one go."""
-        mode = service["metadata"].get("annotations", {}).get("serving.kserve.io/deploymentMode", "Knative")
-        status = self._knative(service) if mode in {"Knative", "Serverless"} else self._standard(service)
+        mode = service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"]
+        status = self._knative(service) if mode == "Knative" else self._standard(service)
         if any(service.get("status", {}).get(key) != value for key, value in status.items()):
             self.namespace.patch_status("InferenceService", service["metadata"]["name"], status)
 
     def _standard(self, service: Object) -> Object:
-        name = service["metadata"]["name"]
-        problem = self.broken.get(_version(service["spec"]["predictor"]))
+        name, predictor = service["metadata"]["name"], service["spec"]["predictor"]
+        problem = self.broken.get(_version(predictor))
+        if not self.namespace.find("Pod", f"{name}-predictor-0"):
+            self._pod(service, problem)
         return {
             "conditions": [_ready(problem is None, problem or "")],
             "url": f"http://{name}.{self.namespace.name}.example.com",
         }
 
+    def _pod(self, service: Object, problem: str | None) -> None:
+        """Start the one pod of a predictor."""
+        name, predictor = service["metadata"]["name"], service["spec"]["predictor"]
+        fields = ("containers", "volumes", "automountServiceAccountToken")
+        self.namespace.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {
+                    "name": f"{name}-predictor-0",
+                    "labels": predictor["labels"],
+                    "ownerReferences": [_owner(service)],
+                },
+                "spec": {field: predictor[field] for field in fields},
+            }
+        )
+        status = {"phase": "Running", "conditions": [_ready(problem is None)]}
+        self.namespace.patch_status("Pod", f"{name}-predictor-0", status)
+
     def _knative(self, service: Object) -> Object:
         name, predictor = service["metadata"]["name"], service["spec"]["predictor"]
-        created = self._revision(name, predictor)
+        created = self._revision(service)
         before: Object = service.get("status", {}).get("components", {}).get("predictor", {})
         problem = self.broken.get(_version(predictor))
         latest_ready = created if problem is None else before.get("latestReadyRevision")
@@ -75,7 +96,7 @@ class KServe:
         if latest_ready and (percent is None or percent == 100 or rolled_out is None):
             rolled_out = latest_ready
         return {
-            "conditions": [_ready(latest_ready is not None, problem or "")],
+            "conditions": [_ready(problem is None, problem or "")],
             "url": f"http://{name}.{self.namespace.name}.example.com",
             "components": {
                 "predictor": {
@@ -87,36 +108,51 @@ class KServe:
             },
         }
 
-    def _revision(self, service: str, predictor: Object) -> str:
-        """Return the revision of what `predictor` says, made if it is not there."""
+    def _revision(self, service: Object) -> str:
+        """Return the latest revision, a new one if the template is not what that was made from."""
+        name, predictor = service["metadata"]["name"], service["spec"]["predictor"]
         label = "serving.knative.dev/configuration"
-        revisions = self.namespace.list("Revision", f"{label}={service}-predictor")
-        digest = predictor.get("annotations", {}).get(Annotations.DIGEST, "")
-        for each in revisions:
-            same_digest = each["metadata"]["annotations"].get(Annotations.DIGEST, "") == digest
-            if each["metadata"]["labels"].get(Labels.RUN) == _version(predictor) and same_digest:
-                return each["metadata"]["name"]
-        name = f"{service}-predictor-{len(revisions) + 1:05d}"
+        revisions = self.namespace.list("Revision", f"{label}={name}-predictor")
+        latest = max(revisions, key=lambda each: each["metadata"]["name"], default=None)
+        if latest and _made_of(latest["metadata"]) == _made_of(predictor):
+            return latest["metadata"]["name"]
+        revision = f"{name}-predictor-{len(revisions) + 1:05d}"
         self.namespace.create(
             {
                 "apiVersion": "serving.knative.dev/v1",
                 "kind": "Revision",
                 "metadata": {
-                    "name": name,
-                    "labels": {**predictor.get("labels", {}), label: f"{service}-predictor"},
-                    "annotations": predictor.get("annotations", {}),
+                    "name": revision,
+                    "labels": {**predictor["labels"], label: f"{name}-predictor"},
+                    "annotations": predictor["annotations"],
+                    "ownerReferences": [_owner(service)],
                 },
                 "spec": {"containers": [{"name": "kserve-container", "image": "x"}]},
             }
         )
         problem = self.broken.get(_version(predictor))
         state = {"conditions": [_ready(problem is None, problem or "")]}
-        self.namespace.patch_status("Revision", name, state)
-        return name
+        self.namespace.patch_status("Revision", revision, state)
+        return revision
 
 
 def _version(predictor: Object) -> str:
-    return predictor.get("labels", {}).get(Labels.RUN, "")
+    return predictor["labels"][Labels.RUN]
+
+
+def _made_of(meta: Object) -> tuple[str, str]:
+    return meta["labels"][Labels.RUN], meta["annotations"][Annotations.DIGEST]
+
+
+def _owner(service: Object) -> Object:
+    meta = service["metadata"]
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "name": meta["name"],
+        "uid": meta["uid"],
+        "controller": True,
+    }
 
 
 def _traffic(latest: str | None, rolled_out: str | None, percent: int | None) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import ssl
 import tempfile
 from dataclasses import dataclass
@@ -81,26 +80,24 @@ class Cluster:
             raise Refused(response)
         return Namespace(name, self)
 
-    def install(self, crd: str) -> None:
-        """Apply a CustomResourceDefinition, YAML, and wait until its kind is served."""
-        name = re.search(r"^  name: \"?([a-z.]+)\"?$", crd, re.MULTILINE)
-        assert name, f"no name in {crd[:200]}"
-        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name[1]}"
-        applied = _answer(
+    def install(self, crd: Object) -> None:
+        """Apply a CustomResourceDefinition and wait until its kind is served."""
+        spec, name = crd["spec"], crd["metadata"]["name"]
+        _answer(
             self.http.patch(
-                path,
+                f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}",
                 params={"fieldManager": "tests", "force": "true"},
                 headers={"Content-Type": "application/apply-patch+yaml"},
-                content=crd,
+                content=json.dumps(crd),
             )
         )
-        version, plural = applied["spec"]["versions"][0]["name"], applied["spec"]["names"]["plural"]
 
         def listed() -> bool:
-            answer = self.http.get(f"/apis/{applied['spec']['group']}/{version}")
-            return answer.is_success and plural in [each["name"] for each in answer.json()["resources"]]
+            answer = self.http.get(f"/apis/{spec['group']}/{spec['versions'][0]['name']}")
+            kinds = answer.json()["resources"] if answer.is_success else []
+            return spec["names"]["plural"] in [kind["name"] for kind in kinds]
 
-        until(f"{name[1]} is served", listed)
+        until(f"{name} is served", listed)
 
 
 @dataclass(frozen=True)
@@ -141,10 +138,17 @@ class Namespace:
 
     def made_since(self, kind: str, version: str) -> list[Object]:
         """Return every object made since `version`, those that are gone again too."""
+        return [event["object"] for event in self._events(kind, version) if event["type"] == "ADDED"]
+
+    def states_since(self, kind: str, version: str, name: str) -> list[Object]:
+        """Return every state that an object has had since `version`."""
+        events = self._events(kind, version)
+        return [event["object"] for event in events if event["object"]["metadata"]["name"] == name]
+
+    def _events(self, kind: str, version: str) -> list[Object]:
         params = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "1"}
         lines = self.cluster.http.get(self._path(kind), params=params).text.splitlines()
-        events = [json.loads(line) for line in lines]
-        return [event["object"] for event in events if event["type"] == "ADDED"]
+        return [json.loads(line) for line in lines]
 
     def table(self, kind: str) -> Object:
         """Return what `kubectl get -o wide` prints."""
