@@ -27,8 +27,8 @@ class Change:
 def changes(plan: Plan, children: Children) -> Iterator[Change]:
     """Yield the changes that bring `children` to what `plan` wants.
 
-    The template of a Job cannot change, and a newer operator must not disturb work in progress: of a Job that exists
-    only the parallelism follows.
+    The template of a Job cannot change, and a newer operator must not disturb work in progress: of a Job
+    that exists only the parallelism follows.
     """
     for wanted in plan.desired:
         existing = children.get(ref(wanted))

@@ -1,4 +1,4 @@
-"""The progress server's certificates: a CA that all replicas share through a Secret, a leaf made anew at each start."""
+"""The progress server's certificates: a CA shared through a Secret, a leaf made anew at each start."""
 
 from __future__ import annotations
 

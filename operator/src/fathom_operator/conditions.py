@@ -1,4 +1,4 @@
-"""Conditions after kstatus: `Ready` says whether what was asked for is there, `Reconciling` and `Stalled` why not yet."""
+"""Conditions after kstatus: `Ready`, or else `Reconciling` (on its way) or `Stalled` (somebody must help)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Claim:
 def summary(
     state: Literal["Ready", "Reconciling", "Stalled"], reason: str, message: str
 ) -> tuple[Claim, ...]:
-    """Return the three kstatus conditions of a resource that is done, on its way, or needs somebody's help."""
+    """Return the three kstatus conditions of a resource that is done, on its way, or needs help."""
     return (
         Claim(ConditionType.READY, "True" if state == "Ready" else "False", reason, message),
         Claim(ConditionType.RECONCILING, "True" if state == "Reconciling" else "False", reason, message),

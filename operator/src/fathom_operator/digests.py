@@ -8,7 +8,7 @@ from typing import Any
 
 
 def full(content: Any) -> str:
-    """Return `sha256:` and the digest of `content`, any JSON document; the order of its keys does not matter."""
+    """Return `sha256:` and the digest of `content`, any JSON document, whatever the order of keys."""
     return f"sha256:{hashlib.sha256(_canonical(content)).hexdigest()}"
 
 

@@ -1,4 +1,4 @@
-"""Saying why work failed or waits, in the words of whoever knows best: the pod, the kubelet, the scheduler, the Job."""
+"""Saying why work failed or waits, in the words of who knows best: pod, kubelet, scheduler or Job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fathom_operator.work import WorkState
 
 _CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
 _SIGKILL = 137
-RETRY = f"When that is mended, set the annotation {Annotations.RETRY} to a new value, or change the pods' template."
+RETRY = f"When that is mended, set the annotation {Annotations.RETRY} to a new value, or change the template."
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Who reports: a pod proves itself by a token of our own audience, and must belong to a Job of the resource it speaks for."""
+"""Who reports: a pod shows a token of our audience, and must belong to a Job of the resource it speaks for."""
 
 from __future__ import annotations
 

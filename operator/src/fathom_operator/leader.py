@@ -1,9 +1,9 @@
 """Leader election by a coordination Lease: at most one operator writes at any time.
 
-The holder renews its lease every few seconds. Clocks of different machines are not compared: a candidate takes the lease
-when it has itself watched it unchanged for the lease's whole duration. The holder stops writing earlier than that, when it
-could not renew for two thirds of the duration, and gives up on what it sent before the rest is over: each write may take as
-long as `check` says.
+The holder renews its lease every few seconds. Clocks of different machines are not compared: a candidate
+takes the lease when it has itself watched it unchanged for the lease's whole duration. The holder stops
+writing earlier than that, when it could not renew for two thirds of the duration, and gives up on what it
+sent before the rest is over: each write may take as long as `check` says.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the leader does: watches, works, listens to pods; from winning the lease to losing it or being told to stop."""
+"""What the leader does until it loses the lease or is told to stop: watch, work, listen to pods."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from fathom_operator.plan import Key
 from fathom_operator.platform import Platform
 from fathom_operator.progress_server import ProgressServer
 from fathom_operator.queue import Queue
-from fathom_operator.reconciler import Reconciler
 from fathom_operator.recmodel.controller import RecModelController
+from fathom_operator.reconciler import Reconciler
 from fathom_operator.reports import Reports
 from fathom_operator.settings import Settings
 from fathom_operator.times import utc_now

@@ -1,4 +1,4 @@
-"""`fathom-operator`: waits until it leads, leads until it is told to stop or loses the lease, and then ends."""
+"""`fathom-operator`: waits until it leads, leads until told to stop or the lease is lost, and then ends."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def main() -> None:
     """Run the operator; exits with 1 when the lease was lost, so that it is started again."""
     parser = argparse.ArgumentParser(
         prog="fathom-operator",
-        description="Reconciles CaptionJobs and RecModels. Settings come from the environment: operator/RBAC.md.",
+        description="Reconciles CaptionJobs and RecModels. Settings are environment variables, FATHOM_*.",
     )
     parser.add_argument("--kubeconfig", help="the cluster; default: $KUBECONFIG, or else the one we run in")
     arguments = parser.parse_args()

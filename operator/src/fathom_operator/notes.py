@@ -10,7 +10,7 @@ from fathom_operator.plan import Note
 
 
 def changed(before: Iterable[Condition], now: Iterable[Condition]) -> tuple[Note, ...]:
-    """Return an Event if the reason of `Ready` is another than before; a warning if somebody has to do something."""
+    """Return an Event if the reason of `Ready` is another than before; a warning where somebody must act."""
     now = list(now)
     old, new = find(before, ConditionType.READY), find(now, ConditionType.READY)
     if new is None or (old is not None and old.reason == new.reason):

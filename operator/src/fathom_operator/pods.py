@@ -48,7 +48,7 @@ def worker_pod(
     claims: Iterable[str],
     writable: Iterable[str],
 ) -> Obj:
-    """Return the spec of a pod that does the task in `task_config_map`; claims not `writable` are read-only."""
+    """Return the spec of a pod that does the task in `task_config_map`; not `writable` is read-only."""
     mounts, volumes = claim_mounts(claims, writable)
     mounts += [
         {"name": "task", "mountPath": TASK_FOLDER, "readOnly": True},

@@ -16,7 +16,7 @@ from fathom_operator.work import WorkState
 
 @dataclass(frozen=True)
 class Tally:
-    """All pods of one piece of work together; `parts` is how many there are, `heard` from how many we know."""
+    """All pods of one piece of work together; of `parts` that there are, `heard` have spoken."""
 
     parts: int
     heard: int
@@ -50,7 +50,7 @@ class Tally:
 
 
 def tally(state: WorkState, reports: Mapping[str, Report], parts: int = 1) -> Tally:
-    """Return the sum over the pods of `state`; the total of parts not heard of is estimated from the others'."""
+    """Return the sum over the pods of `state`; parts not heard of count as the others' mean."""
     pods = latest_by_index(state.pods)
     known = {i: p for i, pod in pods.items() if (p := _progress(pod, reports)) is not None}
     said = [known[i] for i in sorted(known)]

@@ -1,7 +1,8 @@
 """The work queue between watches and workers.
 
-A key is queued at most once and never worked on by two workers at a time; a key that is added while it is worked on is
-worked on once more after that. Failures come back after a delay that doubles. Threads wait on one condition variable.
+A key is queued at most once and never worked on by two workers at a time; a key that is added while it is
+worked on is worked on once more after that. Failures come back after a delay that doubles. Threads wait on
+one condition variable.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""kopf, the shell: it watches our own kinds and tells the queue. Nothing is kept in annotations, nothing needs finalizers.
+"""kopf, the shell: it watches our own kinds and tells the queue.
 
-kopf's handlers run in its event loop and only put keys into the queue; the workers are threads of ours.
+Nothing is kept in annotations, nothing needs finalizers. kopf's handlers run in its event loop and only put keys into the queue; the workers are threads of ours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fathom_operator.plan import Key
 
 
 def registry(kube: Kube, changed: Callable[[Key], None]) -> kopf.OperatorRegistry:
-    """Return kopf's handlers: `changed` is called with the key of each resource that is there, changes or goes."""
+    """Return kopf's handlers: `changed` gets the key of each resource that is there, changes or goes."""
     handlers = kopf.OperatorRegistry()
     kopf.on.login(registry=handlers, errors=kopf.ErrorsMode.TEMPORARY, backoff=5)(_login(kube))
     kopf.on.startup(registry=handlers)(_configure)
@@ -36,7 +36,7 @@ def _login(kube: Kube) -> Callable[..., Awaitable[kopf.ConnectionInfo]]:
     configuration = kube.configuration
 
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        scheme, _, token = (kube.authorization() or "").partition(" ")
+        scheme, token = (kube.authorization() or " ").split(" ", 1)
         return kopf.ConnectionInfo(
             server=configuration.host,
             ca_path=configuration.ssl_ca_cert,

@@ -1,7 +1,8 @@
 """One piece of work: a task, the Job that does it, and how that stands.
 
-`run` names what is done (the digest of the task), the Job's name also how (template, retries). A Job that completed a run
-counts for good, whatever image or resources one would give it today; one that has not is replaced when the how changes.
+`run` names what is done (the digest of the task), the Job's name also how (template, retries). A Job that
+completed a run counts for good, whatever image or resources one would give it today; one that has not is
+replaced when the how changes.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from fathom_api.captionjob import Items, Stage
 from fathom_api.types import allowed_failures
 from fathom_operator.captionjob.desired import works
 from fathom_operator.captionjob.observe import CaptionJobSeen
-from fathom_operator.captionjob.status import States, gathered, paced
+from fathom_operator.captionjob.status import gathered, paced
 from fathom_operator.conditions import Claim, find, merge, summary
 from fathom_operator.failures import Failure, why_failed, why_waiting
 from fathom_operator.notes import changed
@@ -51,12 +51,13 @@ def decide(seen: CaptionJobSeen, platform: Platform) -> Plan:
     if current is None:
         return _complete(seen, status)
     if failure := _too_many_failed(seen, spec, status, states["caption"]):
-        return _stop(seen, status, failure, _caption_work(todo), states["caption"], platform)
+        caption = _caption_work(todo)
+        return _stop(seen, status, failure, work=caption, state=states["caption"], platform=platform)
     if states[current.stage].failed:
         return _failed(seen, status, why_failed(states[current.stage]))
     if seen.missing_claims and states[current.stage].job is None:
         return _missing_claims(seen, status)
-    return _working(seen, status, todo, current, states, platform)
+    return _working(seen, status, todo, current=current, state=states[current.stage], platform=platform)
 
 
 def refuse(seen: CaptionJobSeen, message: str) -> Plan:
@@ -108,8 +109,8 @@ def _too_many_failed(
         return None
     return Failure(
         Reason.TOO_MANY_FAILED_ITEMS,
-        f"{items.failed} of {items.total} items failed, {limit} may: see {status.errors_uri}, mend them and set the "
-        "annotation fathom.dev/retry to a new value, or raise spec.failurePolicy.maxFailedItems",
+        f"{items.failed} of {items.total} items failed, {limit} may: see {status.errors_uri}, mend them and "
+        "set the annotation fathom.dev/retry to a new value, or raise spec.failurePolicy.maxFailedItems",
     )
 
 
@@ -117,11 +118,12 @@ def _stop(
     seen: CaptionJobSeen,
     status: CaptionJobStatus,
     failure: Failure,
+    *,
     work: Work,
     state: WorkState,
     platform: Platform,
 ) -> Plan:
-    """Return a plan that stops the pods but keeps their Job: with a higher limit it goes on where it stopped."""
+    """Return a plan that stops the pods but keeps their Job: with a higher limit it goes on from there."""
     if state.job is not None and state.complete and state.job.name != work.name:
         return _caption_again(seen, status, work, state.job.name, platform)
     running = state.job is not None and not state.job.finished and state.job.name == work.name
@@ -132,7 +134,7 @@ def _stop(
 def _caption_again(
     seen: CaptionJobSeen, status: CaptionJobStatus, work: Work, old: str, platform: Platform
 ) -> Plan:
-    """Return a plan that has the items that failed captioned once more: somebody asked for it after mending them."""
+    """Return a plan that captions what failed once more: somebody asked for it after mending it."""
     status = status.model_copy(
         update={"captions": None, "items": Items(), "errors_uri": None, "stage": "Captioning", "percent": 0}
     )
@@ -151,8 +153,8 @@ def _failed(seen: CaptionJobSeen, status: CaptionJobStatus, failure: Failure) ->
 def _missing_claims(seen: CaptionJobSeen, status: CaptionJobStatus) -> Plan:
     names = ", ".join(sorted(seen.missing_claims))
     message = (
-        f"no PersistentVolumeClaim {names} in namespace {seen.owner.namespace}: create it, or correct the pvc:// URIs "
-        "in the spec; work begins by itself then"
+        f"no PersistentVolumeClaim {names} in namespace {seen.owner.namespace}: create it, or correct the pvc:// "
+        "URIs in the spec; work begins by itself then"
     )
     status = status.model_copy(update={"stage": "Pending"})
     plan = _plan(seen, status, "Stalled", Reason.MISSING_CLAIM, message)
@@ -163,11 +165,12 @@ def _working(
     seen: CaptionJobSeen,
     status: CaptionJobStatus,
     todo: tuple[Work, ...],
+    *,
     current: Work,
-    states: States,
+    state: WorkState,
     platform: Platform,
 ) -> Plan:
-    step, state = _STEPS[current.stage], states[current.stage]
+    step = _STEPS[current.stage]
     if status.stage != step.stage:
         status = status.model_copy(update={"percent": 0, "estimated_completion_time": None})
     status = paced(status, seen, tally(state, seen.reports, current.shards or 1))

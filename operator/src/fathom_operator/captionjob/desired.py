@@ -31,7 +31,7 @@ def _finetune(spec: CaptionJobSpec, owner: Owner, platform: Platform, retry: str
         fine_tune=AnyFineTune.model_validate(spec.fine_tune.document()),
         output=join(spec.output.uri, "model"),
     )
-    return _single(spec, owner, platform, "finetune", task, retry)
+    return _single(spec, owner, platform, "finetune", task, retry=retry)
 
 
 def _caption(spec: CaptionJobSpec, owner: Owner, platform: Platform, retry: str) -> Work:
@@ -61,7 +61,7 @@ def _featurise(spec: CaptionJobSpec, owner: Owner, platform: Platform, retry: st
     task = FeaturiseTask(
         output=spec.output.uri, shards=spec.shards, features=spec.features, model=caption_model(spec)
     )
-    return _single(spec, owner, platform, "featurise", task, retry)
+    return _single(spec, owner, platform, "featurise", task, retry=retry)
 
 
 def _single(
@@ -70,6 +70,7 @@ def _single(
     platform: Platform,
     command: str,
     task: FinetuneTask | FeaturiseTask,
+    *,
     retry: str,
 ) -> Work:
     return Work(

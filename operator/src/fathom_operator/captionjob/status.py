@@ -28,7 +28,7 @@ def gathered(
 
 
 def paced(status: CaptionJobStatus, seen: CaptionJobSeen, counts: Tally) -> CaptionJobStatus:
-    """Return the status with percent, speed and ETA of the stage at work; as before where nobody has reported since."""
+    """Return the status with percent, speed and ETA of the stage at work; as before without news."""
     if counts.last_at is None:
         return status
     heard = text(counts.last_at)
@@ -106,7 +106,8 @@ def _items(before: Items, counts: Tally) -> Items:
     now = Items(total=counts.total, done=counts.done, failed=counts.failed, reused=counts.reused)
     if counts.heard == counts.parts and not counts.silent:
         return now
-    # A new operator, or one whose finished pods were cleared away, has not heard everything: what was counted stays.
+    # A new operator, or one whose finished pods were cleared away, has not heard everything: what was
+    # counted stays.
     return Items(
         total=max(before.total, now.total),
         done=max(before.done, now.done),

@@ -1,7 +1,7 @@
 """A small synchronous client of the Kubernetes API; objects are plain dictionaries.
 
-Credentials, certificates and token renewal are the official client's; its generated models are not used, since the
-operator hands on objects of kinds the models do not know. Safe to use from several threads.
+Credentials, certificates and token renewal are the official client's; its generated models are not used,
+since the operator hands on objects of kinds the models do not know. Safe to use from several threads.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Kube:
         }  # fmt: skip
         # Bookmarks come every minute: a stream silent for longer is dead, whatever TCP thinks.
         timeout = urllib3.Timeout(connect=REQUEST_SECONDS, read=90)
-        response = self._send("GET", resource.path(namespace), query, None, "", timeout, stream=True)
+        response = self._send("GET", resource.path(namespace), query, timeout=timeout, stream=True)
         try:
             for line in _lines(response):
                 event = json.loads(line)
@@ -155,12 +155,14 @@ class Kube:
     ) -> Obj:  # fmt: skip
         seconds = REQUEST_SECONDS if method == "GET" else min(REQUEST_SECONDS, self._guard())
         timeout = urllib3.Timeout(total=seconds)
-        response = self._send(method, path, query or {}, body, content_type, timeout)
+        response = self._send(
+            method, path, query or {}, body=body, content_type=content_type, timeout=timeout
+        )
         return cast("Obj", json.loads(response.data)) if response.data else {}
 
     def _send(
-        self, method: str, path: str, query: dict[str, str], body: Obj | None, content_type: str,
-        timeout: urllib3.Timeout, *, stream: bool = False,
+        self, method: str, path: str, query: dict[str, str], *, timeout: urllib3.Timeout,
+        body: Obj | None = None, content_type: str = "", stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:  # fmt: skip
         headers = {"Accept": "application/json", "User-Agent": FIELD_MANAGER} | self._authorization()
         if body is not None:
@@ -182,7 +184,7 @@ class Kube:
         return {"Authorization": value} if value else {}
 
     def authorization(self) -> str | None:
-        """Return the value of the Authorization header, renewed where it has run out; None without a token."""
+        """Return the value of the Authorization header, renewed when it runs out; None without a token."""
         return self.configuration.auth_settings().get("BearerToken", {}).get("value")
 
 

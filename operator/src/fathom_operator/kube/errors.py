@@ -48,7 +48,8 @@ def error_of(status: int, body: bytes) -> KubeError:
     except (ValueError, AttributeError):
         reason, message = "", body[:500].decode(errors="replace")
     kind = _BY_STATUS.get(status, KubeError)
-    # Admission webhooks and some of the API server's own checks say 400 or 403 for what is wrong in the object.
+    # Admission webhooks and some of the API server's own checks say 400 or 403 for what is wrong in the
+    # object.
     if status == 400 or (status == 403 and "admission webhook" in message):
         kind = InvalidError
     return kind(status, reason, message)

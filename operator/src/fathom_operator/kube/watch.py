@@ -1,7 +1,8 @@
-"""Watching the children: one thread for each kind and namespace, by label selector, from the last version seen.
+"""Watching children: a thread for each kind and namespace, by label selector, from the last version seen.
 
-A watch only says which parents to look at again; what is true is read anew by each reconcile. So no objects are kept, a
-lost event costs no more than the time until the next resync, and after a break everything is listed once more.
+A watch only says which parents to look at again; what is true is read anew by each reconcile. So no objects
+are kept, a lost event costs no more than the time until the next resync, and after a break everything is
+listed once more.
 """
 
 from __future__ import annotations

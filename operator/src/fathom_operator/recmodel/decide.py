@@ -1,8 +1,8 @@
 """What shall be done about a RecModel; pure.
 
-Two questions, one after the other: which version should be served (made and judged by train.py), and how is what should be
-served brought to the requests (serve.py). The second is asked always: the stable version is looked after, whatever the
-first one answers.
+Two questions, one after the other: which version should be served (made and judged by train.py), and how is
+what should be served brought to the requests (serve.py). The second is asked always: the stable version is
+looked after, whatever the first one answers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LOOK_FOR_MODE: Final = 30.0
 
 @dataclass(frozen=True)
 class Want:
-    """The answer to the first question: where the current version stands, and whether it shall be deployed."""
+    """The answer to the first question: where the version stands, and whether to deploy it."""
 
     status: RecModelStatus
     stage: Stage
@@ -145,8 +145,8 @@ def _rejected(status: RecModelStatus, rejection: Rejection, delete: tuple[Ref, .
 def _missing_claims(seen: RecModelSeen, status: RecModelStatus) -> Want:
     names = ", ".join(sorted(seen.missing_claims))
     message = (
-        f"no PersistentVolumeClaim {names} in namespace {seen.owner.namespace}: create it, or correct the pvc:// "
-        "URIs in the spec; training begins by itself then"
+        f"no PersistentVolumeClaim {names} in namespace {seen.owner.namespace}: create it, or correct the "
+        "pvc:// URIs in the spec; training begins by itself then"
     )
     why = Failure(Reason.MISSING_CLAIM, message)
     return Want(status, "Pending", why, "Stalled", look_again=_LOOK_FOR_CLAIM)
@@ -236,8 +236,8 @@ def _mode_missing(seen: RecModelSeen, spec: RecModelSpec, want: Want) -> Plan:
     mode: Literal["Knative", "Standard"] = spec.serving.mode if spec.serving else "Knative"
     groups = ", ".join(seen.not_installed)
     message = (
-        f"serving in mode {mode} needs {groups}, which the cluster does not have: {_install(seen.not_installed)}; "
-        "serving begins by itself then"
+        f"serving in mode {mode} needs {groups}, which the cluster does not have: "
+        f"{_install(seen.not_installed)}; serving begins by itself then"
     )
     why = Failure(Reason.MODE_NOT_INSTALLED, message)
     plan = finished(seen, _without_rollout(want.status), "Deploying", "Stalled", why, serving=None)

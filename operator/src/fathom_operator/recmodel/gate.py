@@ -1,4 +1,4 @@
-"""The gate: what a trained model must beat to be served; a chain of pure rules, the first that applies speaks."""
+"""The gate, what a model must beat to be served: a chain of pure rules, the first that applies speaks."""
 
 from __future__ import annotations
 

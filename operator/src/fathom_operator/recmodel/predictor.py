@@ -90,7 +90,8 @@ def _predictor(owner: Owner, serving: Serving, version: Version, platform: Platf
 
 
 def _probe(model: str) -> Obj:
-    # The server's /v2/health/ready is true whatever becomes of the model; only the model's own path asks the model.
+    # The server's /v2/health/ready is true whatever becomes of the model; only the model's own path asks the
+    # model.
     return {
         "httpGet": {"path": f"/v2/models/{model}/ready", "port": PORT},
         "periodSeconds": 5,

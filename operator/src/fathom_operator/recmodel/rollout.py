@@ -1,7 +1,8 @@
-"""The walk of a candidate from nothing to all requests, by readiness and time; pure, the clock is an argument.
+"""The walk of a candidate from no requests to all, by readiness and time; pure, time is an argument.
 
-Starting: the candidate is deployed and not ready. Stepping: it is ready at a weight, for as long as the step says.
-Promoting: it shall get all requests. Losing readiness leads back to Starting, with a deadline of its own.
+Starting: the candidate is deployed and not ready. Stepping: it is ready at a weight, for as long as the
+step says. Promoting: it shall get all requests. Losing readiness leads back to Starting, with a deadline of
+its own.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _LINGER_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Situation:
-    """What there is to serve: the stable version, the one before it, and a candidate with its rollout so far."""
+    """What there is to serve: the stable version, the one before, a candidate with its rollout so far."""
 
     seen: RecModelSeen
     serving: Serving
@@ -39,7 +39,7 @@ class Situation:
 
 @dataclass(frozen=True)
 class Served:
-    """What shall be deployed, whether the stable version answers, and where; `move` of a candidate on its way."""
+    """What shall be deployed, whether the stable version answers, where, and the candidate's `move`."""
 
     desired: tuple[Obj, ...] = ()
     delete: tuple[Ref, ...] = ()
@@ -128,7 +128,7 @@ def _knative_sight(seen: RecModelSeen, view: ServiceView | None, candidate: Vers
 
 
 def _answers(seen: RecModelSeen, view: ServiceView | None) -> bool:
-    """Return whether a revision with requests is ready: `Ready` of the whole speaks of the latest one only."""
+    """Return whether a revision with requests is ready; `Ready` of the whole speaks of the latest only."""
     if view is None:
         return False
     return any(p > 0 and (r := seen.revisions.get(name)) and r.ready for name, p in view.traffic.items())
@@ -170,7 +170,7 @@ def _standard_sight(seen: RecModelSeen, version: Version) -> Sight:
 
 
 def _standard_leftovers(it: Situation) -> tuple[tuple[Ref, ...], float | None]:
-    """Return what is served no more, and for how many seconds the version before lingers (None: it does not)."""
+    """Return what is served no more, and for how many seconds the version before lingers, if it does."""
     owner = it.seen.owner
     kept = {standard_name(owner, version) for version in (it.stable, it.candidate) if version}
     gone = [Ref(INFERENCE_SERVICES.kind, name) for name in it.seen.services if name not in kept]

@@ -1,7 +1,8 @@
 """What we want to know of InferenceServices and of Knative's revisions behind them.
 
-An InferenceService's `observedGeneration` and `Ready` may speak of an older spec, so versions are told apart by the label
-and the digest that we put on the pods' template: they travel to the revision and cannot lag behind it.
+An InferenceService's `observedGeneration` and `Ready` may speak of an older spec, so versions are told
+apart by the label and the digest that we put on the pods' template: they travel to the revision and cannot
+lag behind it.
 """
 
 from __future__ import annotations

@@ -48,10 +48,12 @@ def progress(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Prog
     delete = superfluous([*training.values(), evaluation], seen.jobs)
     for arm, work in training.items():
         if not states[arm].complete:
-            return _at_work(status, "Training", work, states[arm], delete, f"training {_NAMES[arm]}")
+            return _at_work(
+                status, "Training", work, states[arm], delete=delete, doing=f"training {_NAMES[arm]}"
+            )
     state = state_of(evaluation, seen.jobs, seen.pods)
     if not state.complete:
-        return _at_work(status, "Evaluating", evaluation, state, delete, "evaluating")
+        return _at_work(status, "Evaluating", evaluation, state, delete=delete, doing="evaluating")
     return _evaluated(course, status, evaluation, state, delete)
 
 
@@ -65,6 +67,7 @@ def _at_work(
     stage: Literal["Training", "Evaluating"],
     work: Work,
     state: WorkState,
+    *,
     delete: tuple[Ref, ...],
     doing: str,
 ) -> Progressed:
