@@ -118,7 +118,7 @@ def _numbers(uri: str, name: str, column: pa.Array) -> NDArray[np.float64]:
     """Return a column of numbers, booleans or times as numbers, NaN where there is none."""
     try:
         if pa.types.is_temporal(column.type):
-            column = column.cast(pa.timestamp("us")).cast(pa.int64())
+            column = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
         numbers = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
         return numbers.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
