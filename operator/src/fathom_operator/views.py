@@ -100,7 +100,7 @@ def pod_view(pod: Obj) -> PodView:
         uid=meta["uid"],
         stage=labels.get(Labels.STAGE, ""),
         run=labels.get(Labels.RUN, ""),
-        job=labels.get("batch.kubernetes.io/job-name", ""),
+        job=_job(meta),
         index=int(meta.get("annotations", {}).get(_INDEX, 0)),
         phase=status.get("phase", "Pending"),
         created=meta.get("creationTimestamp", ""),
@@ -142,6 +142,12 @@ def latest_by_index(pods: Iterable[PodView]) -> dict[int, PodView]:
     for pod in sorted(pods, key=lambda p: (p.phase == "Succeeded", p.created)):
         out[pod.index] = pod
     return out
+
+
+def _job(meta: Obj) -> str:
+    """Return the Job that made a pod: by owner reference, since labels are anybody's to set."""
+    owners: list[Obj] = meta.get("ownerReferences", [])
+    return next((o["name"] for o in owners if o.get("controller") and o["kind"] == "Job"), "")
 
 
 def _container(status: Obj) -> Obj:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import ssl
 import threading
 import time
 from collections import deque
@@ -79,7 +80,8 @@ def reporter() -> Reporter:
 
 def _to_operator(url: str) -> Send:
     token = Path(os.environ.get(ENV_TOKEN_FILE, "/var/run/secrets/fathom/token"))
-    client = httpx.Client(verify=os.environ.get(ENV_CA_FILE) or True, timeout=5)
+    trusted = ssl.create_default_context(cafile=os.environ.get(ENV_CA_FILE) or None)
+    client = httpx.Client(verify=trusted, timeout=5)
 
     def send(progress: Progress) -> None:
         # The kubelet renews the token in place, so it is read each time.
