@@ -1,7 +1,8 @@
 """Builds Fathom's images: what has changed, with buildah or docker, and loads them into the cluster.
 
-`python images/build.py [IMAGE ...] [--load] [--print]`. Names are `dev.local/fathom-<image>:<digest of what it is made
-from>`, so a second run has nothing to do and a tag never means two things.
+`python images/build.py [IMAGE ...] [--load] [--print]` prints the images' names as JSON when all is done. Names
+are `dev.local/fathom-<image>:<digest of what it is made from>`, so a second run has nothing to do and a tag never
+means two things.
 """
 
 from __future__ import annotations
@@ -27,23 +28,23 @@ def references(variant: context.Variant) -> dict[str, str]:
     return {image: f"{PREFIX}/fathom-{image}:{context.tag(image, variant)}" for image in context.IMAGES}
 
 
-def build(images: list[str], variant: context.Variant, builder: engine.Engine) -> None:
-    """Build those of `images` that are missing.
+def build(wanted: dict[str, str], variant: context.Variant, builder: engine.Engine) -> None:
+    """Build those of `wanted`, image → name, that are missing.
 
     Raises:
         subprocess.CalledProcessError: a build failed; the engine has said why.
     """
-    wanted = references(variant)
-    missing = [image for image in images if not builder.has(wanted[image])]
+    missing = [image for image in wanted if not builder.has(wanted[image])]
     if missing and variant.base == DEBIAN:
         _cluster("base-image")
     folder = context.lay_out(variant) if missing else context.CONTEXT
-    for image in images:
+    for image, reference in wanted.items():
         started = time.monotonic()
         if image in missing:
-            builder.build(folder, image, wanted[image], _arguments(image, variant))
+            builder.build(folder, image, reference, _arguments(image, variant))
         took = f"built in {time.monotonic() - started:.0f} s" if image in missing else "unchanged"
-        print(f"    {wanted[image]}: {took}, {builder.size(wanted[image]) / 1e6:.0f} MB unpacked", flush=True)
+        size = builder.size(reference) / 1e6
+        print(f"    {reference}: {took}, {size:.0f} MB unpacked", file=sys.stderr, flush=True)
 
 
 def _arguments(image: str, variant: context.Variant) -> dict[str, str]:
@@ -59,6 +60,7 @@ def _cluster(*words: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "cluster", *words],
         check=True,
+        stdout=sys.stderr,
         env={**os.environ, "PYTHONPATH": str(context.ROOT / "tests")},
     )
 
@@ -66,11 +68,13 @@ def _cluster(*words: str) -> None:
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("images", nargs="*", choices=[[], *context.IMAGES], help="which; all unless given")
-    parser.add_argument("--engine", choices=["buildah", "docker"], help="docker where it answers, unless given")
+    parser.add_argument(
+        "--engine", choices=["buildah", "docker"], help="docker where it answers, unless given"
+    )
     parser.add_argument("--base", default=os.environ.get("FATHOM_BASE_IMAGE"), help="base image")
     parser.add_argument("--torch", default="cpu", help="what torch is built for: cpu, cu128, cu130")
     parser.add_argument("--load", action="store_true", help="load them into the running cluster")
-    parser.add_argument("--print", action="store_true", help="only print the names, as JSON")
+    parser.add_argument("--print", action="store_true", help="only print the names: build nothing")
     return parser.parse_args(arguments)
 
 
@@ -87,16 +91,16 @@ def main(arguments: list[str]) -> int:
     variant = context.Variant(base, options.torch, Path(wheels))
     names = options.images or list(context.IMAGES)
     wanted = references(variant)
-    if options.print:
-        print(json.dumps({name: wanted[name] for name in names}, indent=2))
-        return 0
     try:
-        build(names, variant, builder)
+        if not options.print:
+            build({name: wanted[name] for name in names}, variant, builder)
         if options.load:
             _cluster("load", *(wanted[name] for name in names))
     except subprocess.CalledProcessError as error:
-        print(f"error: {Path(error.cmd[0]).name} ended with status {error.returncode}; see above", file=sys.stderr)
+        failed = f"error: {Path(error.cmd[0]).name} ended with status {error.returncode}; see above"
+        print(failed, file=sys.stderr)
         return 1
+    print(json.dumps({name: wanted[name] for name in names}, indent=2))
     return 0
 
 

@@ -1,6 +1,7 @@
 """Writes charts/fathom/README.md from values.yaml and its comments; with `--check` fails when it is stale.
 
-Also fails when values.yaml and values.schema.json do not name the same values: Helm then refuses what the README offers.
+Also fails when values.yaml and values.schema.json do not name the same values: Helm then refuses what the README
+offers.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _INTRODUCTION = """\
 <!-- Generated from values.yaml by `make docs`; do not edit. -->
 # The Fathom chart
 
-Installs the operator and, on a switch, the CRDs. KServe, and what it serves with, must be on the cluster already.
+Installs the operator and, on a switch, the CRDs. To serve, KServe must be on the cluster.
 
 ```sh
 helm install fathom charts/fathom --namespace fathom-system --create-namespace
@@ -29,8 +30,8 @@ helm upgrade fathom charts/fathom --namespace fathom-system --reuse-values --set
 helm uninstall fathom --namespace fathom-system
 ```
 
-Uninstalling keeps the CRDs and everybody's resources unless `crds.keep=false`; it never touches data. A release of
-another name takes kept CRDs over with `helm install --take-ownership`.
+Uninstalling keeps the CRDs and everybody's resources unless `crds.keep=false`; it never touches data. A
+release of another name takes kept CRDs over with `helm install --take-ownership`.
 
 | value | default | meaning |
 | --- | --- | --- |
@@ -78,9 +79,10 @@ def differences(text: str, schema: dict[str, Any]) -> list[str]:
     """Return, in words, where `text` and the schema name different values."""
     written = {value.path for value in values(text)}
     allowed = set(_leaves(schema, "")) - {"global"}
-    return [f"{path} is in values.schema.json but not, with a comment, in values.yaml" for path in sorted(allowed - written)] + [
-        f"{path} is in values.yaml but not in values.schema.json" for path in sorted(written - allowed)
-    ]
+    return [
+        f"{path} is in values.schema.json but not, with a comment, in values.yaml"
+        for path in sorted(allowed - written)
+    ] + [f"{path} is in values.yaml but not in values.schema.json" for path in sorted(written - allowed)]
 
 
 def _leaves(schema: dict[str, Any], path: str) -> Iterator[str]:

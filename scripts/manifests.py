@@ -1,7 +1,7 @@
-"""Checks every manifest against the schema of its kind: the chart under each of charts/fathom/ci, crds/ and examples/.
+"""Checks every manifest against the schema of its kind: chart output, crds/, examples/.
 
-Fathom's kinds are checked against our own CRDs, Kubernetes' kinds against its published OpenAPI, both strictly: a field
-that the schema does not know is an error, as it would be with `kubectl apply --validate=strict`.
+Fathom's kinds are checked against our own CRDs, Kubernetes' kinds against its published OpenAPI, both strictly: a
+field that the schema does not know is an error, as it would be with `kubectl apply --validate=strict`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 import yaml
+
 from cluster.tools import helm
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,8 +51,8 @@ def custom_schemas() -> dict[tuple[str, str], dict[str, Any]]:
 
 def check(document: dict[str, Any], schemas: dict[tuple[str, str], dict[str, Any]]) -> Iterator[str]:
     """Yield what is wrong with one object."""
-    api_version, kind = document.get("apiVersion"), document.get("kind")
-    if api_version is None and kind is None:
+    api_version, kind = document.get("apiVersion", ""), document.get("kind", "")
+    if not (api_version or kind):
         patches = [list(_errors(document, _partial(schema))) for schema in schemas.values()]
         yield from min(patches, key=len)
     elif (api_version, kind) in schemas:

@@ -42,7 +42,7 @@ def torch_version() -> str:
 
 
 def dependencies_digest(variant: Variant) -> str:
-    """Digest of all that decides the images' third-party layers; one for all images, for they share layers."""
+    """Digest of all that decides third-party layers; one for all images, for they share layers."""
     wheel = variant.wheel()
     digest = hashlib.sha256(f"{variant.base}\n{variant.torch}\n{wheel.name if wheel else ''}\n".encode())
     for path in _LOCKED:
@@ -102,10 +102,11 @@ def _build_distributions() -> None:
     built = CONTEXT / "dist" / digest
     if not built.exists():
         shutil.rmtree(CONTEXT / "dist", ignore_errors=True)
+        command = [CONTEXT / "uv", "build", "--quiet", "--wheel", "--no-build-isolation"]
+        command += ["--out-dir", CONTEXT / "dist"]
         for name in ("crds", "operator", "workloads"):
             subprocess.run(
-                [CONTEXT / "uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--out-dir"]
-                + [CONTEXT / "dist", ROOT / name],
+                [*command, ROOT / name],
                 check=True,
                 env={**os.environ, "VIRTUAL_ENV": str(ROOT / ".venv"), "SOURCE_DATE_EPOCH": "1767225600"},
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,17 @@ class Engine:
             command += ["--build-arg", f"{key}={value}"]
         for name, path in _secrets(context).items():
             command += ["--secret", f"id={name},src={path}"]
-        command += ["--file", str(context / "Containerfile"), "--target", target, "--tag", reference, str(context)]
-        subprocess.run(command, check=True, env={**os.environ, "DOCKER_BUILDKIT": "1"})
+        command += [
+            "--file",
+            str(context / "Containerfile"),
+            "--target",
+            target,
+            "--tag",
+            reference,
+            str(context),
+        ]
+        # What the engine says is progress; standard output is for what scripts read.
+        subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, "DOCKER_BUILDKIT": "1"})
 
     def has(self, reference: str) -> bool:
         """Whether the image is here."""
@@ -64,7 +74,7 @@ def choose(name: str | None = None) -> Engine:
         if _succeeds(probe):
             return Engine(candidate)
     raise LookupError(
-        "no docker daemon answers and buildah is not installed: start docker, or (Debian) apt-get install buildah"
+        "no docker daemon answers and buildah is not installed: start docker, or apt-get install buildah"
     )
 
 
