@@ -1,8 +1,8 @@
 """Builds Fathom's images: what has changed, with buildah or docker, and loads them into the cluster.
 
-`python images/build.py [IMAGE ...] [--load] [--print]` prints the images' names as JSON when all is done. Names
-are `dev.local/fathom-<image>:<digest of what it is made from>`, so a second run has nothing to do and a tag never
-means two things.
+`python images/build.py [IMAGE ...] [--load] [--print]` prints the images' names as JSON when all is
+done. Names are `dev.local/fathom-<image>:<digest of what it is made from>`, so a second run has nothing
+to do and a tag never means two things.
 """
 
 from __future__ import annotations

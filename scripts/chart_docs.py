@@ -1,7 +1,7 @@
 """Writes charts/fathom/README.md from values.yaml and its comments; with `--check` fails when it is stale.
 
-Also fails when values.yaml and values.schema.json do not name the same values: Helm then refuses what the README
-offers.
+Also fails when values.yaml and values.schema.json do not name the same values: Helm then refuses what
+the README offers.
 """
 
 from __future__ import annotations

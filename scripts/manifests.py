@@ -1,7 +1,8 @@
 """Checks every manifest against the schema of its kind: chart output, crds/, examples/.
 
-Fathom's kinds are checked against our own CRDs, Kubernetes' kinds against its published OpenAPI, both strictly: a
-field that the schema does not know is an error, as it would be with `kubectl apply --validate=strict`.
+Fathom's kinds are checked against our own CRDs, Kubernetes' kinds against its published OpenAPI, both
+strictly: a field that the schema does not know is an error, as it would be with `kubectl apply
+--validate=strict`.
 """
 
 from __future__ import annotations
