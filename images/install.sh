@@ -35,7 +35,8 @@ case $1 in
     if [ -n "$wheel" ]; then
       "$uv" pip install --quiet --no-deps "$wheel"
     elif ! UV_HTTP_TIMEOUT=20 "$uv" pip install --quiet --torch-backend="$2" "$(cat "$context/torch.txt")"; then
-      echo "torch for '$2' is not within reach; taking the package index's build, 5 GB (FATHOM_WHEELS names a folder with a wheel)" >&2
+      [ "$2" = cpu ] || exit 1
+      echo "no CPU build of torch within reach: taking the package index's, 5 GB (FATHOM_WHEELS names a folder with one)" >&2
       "$uv" pip install --quiet "$(cat "$context/torch.txt")"
     fi
     install --requirement "$context/torch-needs.txt" --requirement "$context/workloads/pyproject.toml"
