@@ -12,6 +12,7 @@ from fathom_operator.times import text
 
 _MAX_MESSAGE = 4096
 Truth = Literal["True", "False", "Unknown"]
+State = Literal["Ready", "Reconciling", "Stalled"]
 
 
 @dataclass(frozen=True)

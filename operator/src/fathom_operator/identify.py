@@ -1,4 +1,4 @@
-"""Who reports: a pod shows a token of our audience, and must belong to a Job of the resource it speaks for."""
+"""Who reports: a pod shows a token of our audience; it must belong to a Job of what it speaks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The latest progress of each pod, in memory: pods repeat it every few seconds, so a new operator soon knows."""
+"""The latest progress of each pod, in memory: pods repeat it, so a new operator soon knows."""
 
 from __future__ import annotations
 

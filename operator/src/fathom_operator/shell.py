@@ -1,6 +1,7 @@
 """kopf, the shell: it watches our own kinds and tells the queue.
 
-Nothing is kept in annotations, nothing needs finalizers. kopf's handlers run in its event loop and only put keys into the queue; the workers are threads of ours.
+Nothing is kept in annotations, nothing needs finalizers.
+kopf's handlers run in its event loop and only put keys into the queue; the workers are threads of ours.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 from fathom_api import CaptionJobSpec, CaptionJobStatus, ConditionType, Reason
 from fathom_api.captionjob import Items, Stage
@@ -11,7 +11,7 @@ from fathom_api.types import allowed_failures
 from fathom_operator.captionjob.desired import works
 from fathom_operator.captionjob.observe import CaptionJobSeen
 from fathom_operator.captionjob.status import gathered, paced
-from fathom_operator.conditions import Claim, find, merge, summary
+from fathom_operator.conditions import Claim, State, find, merge, summary
 from fathom_operator.failures import Failure, why_failed, why_waiting
 from fathom_operator.notes import changed
 from fathom_operator.plan import Plan, Ref
@@ -22,7 +22,6 @@ from fathom_operator.work import Work, WorkState, state_of, superfluous
 
 #: How often a missing claim is looked for again, in seconds.
 _LOOK_FOR_CLAIM: Final = 10.0
-State = Literal["Ready", "Reconciling", "Stalled"]
 
 
 @dataclass(frozen=True)
@@ -153,8 +152,8 @@ def _failed(seen: CaptionJobSeen, status: CaptionJobStatus, failure: Failure) ->
 def _missing_claims(seen: CaptionJobSeen, status: CaptionJobStatus) -> Plan:
     names = ", ".join(sorted(seen.missing_claims))
     message = (
-        f"no PersistentVolumeClaim {names} in namespace {seen.owner.namespace}: create it, or correct the pvc:// "
-        "URIs in the spec; work begins by itself then"
+        f"no PersistentVolumeClaim {names} in namespace {seen.owner.namespace}: create it, or correct "
+        "the pvc:// URIs in the spec; work begins by itself then"
     )
     status = status.model_copy(update={"stage": "Pending"})
     plan = _plan(seen, status, "Stalled", Reason.MISSING_CLAIM, message)

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from fathom_api import Reason, RecModelSpec, RecModelStatus
 from fathom_api.recmodel import Rejection, RolloutStatus, Stage, Version
+from fathom_operator.conditions import State
 from fathom_operator.failures import Failure
 from fathom_operator.kube.resources import INFERENCE_SERVICES
 from fathom_operator.plan import Plan, Ref
@@ -21,7 +22,7 @@ from fathom_operator.recmodel.gate import failed
 from fathom_operator.recmodel.needs import Needs, needs
 from fathom_operator.recmodel.observe import RecModelSeen
 from fathom_operator.recmodel.serve import Served, Situation, nothing, serve
-from fathom_operator.recmodel.status import State, finished
+from fathom_operator.recmodel.status import finished
 from fathom_operator.recmodel.train import progress, superfluous_now
 from fathom_operator.recmodel.versions import active_rejection, promoted, version_name, with_rejection
 from fathom_operator.times import text

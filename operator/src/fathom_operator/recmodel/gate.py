@@ -71,11 +71,17 @@ def not_enough_better(it: Comparison) -> Verdict | None:
     return None
 
 
+def better(it: Comparison) -> Verdict | None:
+    """Pass what none of the rules before had anything against."""
+    return "Pass", _numbers(it)
+
+
 RULES: Final[tuple[Rule, ...]] = (
     nothing_to_compare_with,
     candidate_not_measured,
     baseline_not_measured,
     not_enough_better,
+    better,
 )
 
 
@@ -102,7 +108,7 @@ def _comparison(gate: Gate, against: Arm, measured: Mapping[Arm, Metrics]) -> Co
 
 
 def _verdict(it: Comparison) -> GateVerdict:
-    verdict, message = next((v for rule in RULES if (v := rule(it))), ("Pass", _numbers(it)))
+    verdict, message = next(v for rule in RULES if (v := rule(it)))
     return GateVerdict(
         metric=it.metric,
         against=it.against,

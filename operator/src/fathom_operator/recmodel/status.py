@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from fathom_api import ConditionType, Reason, RecModelStatus
 from fathom_api.recmodel import Stage
-from fathom_operator.conditions import Claim, find, merge, summary
+from fathom_operator.conditions import Claim, State, find, merge, summary
 from fathom_operator.failures import Failure
 from fathom_operator.notes import changed
 from fathom_operator.plan import Plan
 from fathom_operator.recmodel.gate import failed
 from fathom_operator.recmodel.observe import RecModelSeen
 from fathom_operator.recmodel.serve import Served
-
-State = Literal["Ready", "Reconciling", "Stalled"]
 
 
 def finished(

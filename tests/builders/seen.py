@@ -1,0 +1,180 @@
+"""What the operator sees, built part by part: resources, Jobs and pods in any state, no API server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from builders.manifests import caption_job, rec_model
+from fathom_api import API_VERSION, CaptionJobSpec, CaptionJobStatus, RecModelSpec, RecModelStatus
+from fathom_api.captionjob import FeatureArtifact
+from fathom_api.progress import Outcome, Progress
+from fathom_operator.captionjob.observe import CaptionJobSeen
+from fathom_operator.kube.resources import Obj
+from fathom_operator.observation import Seen, jobs_in, parse_spec, parse_status
+from fathom_operator.plan import Plan, ref
+from fathom_operator.platform import Platform
+from fathom_operator.recmodel.observe import CaptionsSeen, RecModelSeen
+from fathom_operator.reports import Report
+from fathom_operator.views import PodView, Problem
+
+SeenT = TypeVar("SeenT", CaptionJobSeen, RecModelSeen)
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+PLATFORM = Platform("captioner:1", "trainer:1", "ranker:1")
+DIGEST = f"sha256:{'a' * 64}"
+
+
+def later(**span: float) -> datetime:
+    """Return the moment that long after NOW."""
+    return NOW + timedelta(**span)
+
+
+def resource(manifest: Obj, status: Obj | None = None, *, retry: str = "", generation: int = 1) -> Obj:
+    """Return a manifest as the API server would hold it."""
+    annotations = {"fathom.dev/retry": retry} if retry else {}
+    meta = manifest["metadata"] | {
+        "namespace": "shop",
+        "uid": "0000-uid",
+        "generation": generation,
+        "resourceVersion": "7",
+        "annotations": annotations,
+    }
+    return manifest | {"apiVersion": API_VERSION, "metadata": meta, "status": status or {}}
+
+
+def captioning(
+    status: Obj | None = None, *, retry: str = "", now: datetime = NOW, generation: int = 1, **changes: Any
+) -> CaptionJobSeen:
+    """Return a CaptionJob that nothing has been done for yet."""
+    obj = resource(caption_job(**changes), status, retry=retry, generation=generation)
+    spec, invalid = parse_spec(CaptionJobSpec, obj)
+    return Seen(
+        obj=obj,
+        spec=spec,
+        invalid=invalid,
+        status=parse_status(CaptionJobStatus, obj),
+        now=now,
+        children={},
+        jobs=(),
+        pods=(),
+        missing_claims=frozenset(),
+        reports={},
+    )
+
+
+def ranking(
+    status: Obj | None = None,
+    *,
+    retry: str = "",
+    now: datetime = NOW,
+    captions: Mapping[str, CaptionsSeen | None] | None = None,
+    **changes: Any,
+) -> RecModelSeen:
+    """Return a RecModel that nothing has been done for yet."""
+    obj = resource(rec_model(**changes), status, retry=retry)
+    spec, invalid = parse_spec(RecModelSpec, obj)
+    return RecModelSeen(
+        obj=obj,
+        spec=spec,
+        invalid=invalid,
+        status=parse_status(RecModelStatus, obj),
+        now=now,
+        children={},
+        jobs=(),
+        pods=(),
+        missing_claims=frozenset(),
+        reports={},
+        captions=dict(captions or {}),
+    )
+
+
+def captions_complete(name: str = "catalog", digest: str = DIGEST) -> CaptionsSeen:
+    """Return a CaptionJob with features, as a RecModel sees it."""
+    return CaptionsSeen(
+        name, "Complete", FeatureArtifact(uri="pvc://features/catalog/features", digest=digest)
+    )
+
+
+def job(plan: Plan) -> Obj:
+    """Return the one Job that a plan wants."""
+    [wanted] = [child for child in plan.desired if child["kind"] == "Job"]
+    return wanted
+
+
+def stage_of(plan: Plan) -> tuple[str, str]:
+    """Return the stage and the reason of `Ready`."""
+    ready = condition(plan, "Ready")
+    return plan.status["stage"], ready["reason"]
+
+
+def condition(plan: Plan, kind: str) -> Obj:
+    """Return a condition of the status that a plan writes."""
+    return next(c for c in plan.status["conditions"] if c["type"] == kind)
+
+
+def carried_out(seen: SeenT, plan: Plan, **changes: Any) -> SeenT:
+    """Return what is seen once a plan has been carried out."""
+    children = dict(seen.children) | {ref(child): child for child in plan.desired}
+    for gone in plan.delete:
+        children.pop(gone, None)
+    jobs = jobs_in(children)
+    status = type(seen.status).model_validate(plan.status)
+    obj = seen.obj | {"status": plan.status}
+    return replace(seen, obj=obj, status=status, children=children, jobs=jobs, **changes)
+
+
+def ended(seen: SeenT, name: str, how: str, pods: Iterable[PodView] = (), **status: Any) -> SeenT:
+    """Return what is seen when the Job `name` is Complete or Failed."""
+    return with_job_status(
+        seen,
+        name,
+        pods,
+        conditions=[{"type": how, "status": "True", "reason": how, "message": "said so"}],
+        **status,
+    )
+
+
+def with_job_status(seen: SeenT, name: str, pods: Iterable[PodView] = (), **status: Any) -> SeenT:
+    """Return what is seen when a Job has this status and these pods."""
+    children = {
+        key: child | {"status": status} if key == ("Job", name) else child
+        for key, child in seen.children.items()
+    }
+    return replace(seen, children=children, jobs=jobs_in(children), pods=(*seen.pods, *pods))
+
+
+def pod(job_name: str, index: int = 0, **changes: Any) -> PodView:
+    """Return a running pod of a Job."""
+    base = PodView(
+        name=f"{job_name}-{index}-x",
+        uid=f"uid-{job_name}-{index}",
+        stage="",
+        run="",
+        job=job_name,
+        index=index,
+        phase="Running",
+        created=f"2026-01-31T11:{index:02d}:00Z",
+    )
+    return replace(base, **changes)
+
+
+def done(job_name: str, outcome: Outcome, index: int = 0) -> PodView:
+    """Return a pod that did its work."""
+    return pod(job_name, index, phase="Succeeded", exit_code=0, outcome=outcome)
+
+
+def broken(job_name: str, outcome: Outcome | None = None, code: int = 1, **changes: Any) -> PodView:
+    """Return a pod that failed."""
+    return pod(job_name, phase="Failed", exit_code=code, outcome=outcome, **changes)
+
+
+def stuck(job_name: str, reason: str, message: str = "") -> PodView:
+    """Return a pod that does not start."""
+    return pod(job_name, phase="Pending", problem=Problem(reason, message))
+
+
+def report(at: datetime = NOW, **progress: Any) -> Report:
+    """Return what a pod said."""
+    return Report(Progress(**progress), at)
