@@ -35,7 +35,7 @@ def _provider() -> providers.Provider:
 def up() -> None:
     """Start the cluster, building what is missing; prints its kubeconfig."""
     path = _provider().up()
-    console.say(f"ready. Next: export KUBECONFIG={path}   (or: eval \"$(python -m cluster env)\")")
+    console.say(f'ready. Next: export KUBECONFIG={path}   (or: eval "$(python -m cluster env)")')
     print(path)
 
 

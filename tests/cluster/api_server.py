@@ -10,13 +10,15 @@ kernel ends them with the test process, however that ends.
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
 from cluster import build, settings
 from cluster.components import ETCD, KUBERNETES
-from cluster.console import ClusterError, say
+from cluster.console import ClusterError
 from cluster.controlplane import ControlPlane
 from cluster.processes import Folder
 
@@ -27,7 +29,7 @@ HOUSEKEEPING = ("garbage-collector-controller", "namespace-controller", "service
 
 
 @contextmanager
-def running(controllers: Sequence[str] = HOUSEKEEPING) -> Iterator[Path]:
+def running(controllers: Sequence[str] = HOUSEKEEPING) -> Generator[Path]:
     """Run a control plane and yield the administrator's kubeconfig.
 
     Args:
@@ -67,21 +69,21 @@ def _records(folder: Path) -> Folder:
 
 def _started(folder: Path, *, tied: bool) -> ControlPlane:
     built = build.ensure([ETCD, KUBERNETES], settings.from_env().cache)
-    for attempt in range(1, _ATTEMPTS + 1):
+
+    def start() -> ControlPlane:
         port, etcd_port = _free_ports(2)
         plane = ControlPlane(folder, "127.0.0.1", port, etcd_port, _records(folder), built, tied=tied)
         try:
             plane.start()
-        except ClusterError as failed:
+        except ClusterError:
             plane.processes.stop(grace=1.0)
-            if attempt == _ATTEMPTS:
-                raise
-            # A port that was free a moment ago may have been taken by another test run.
-            say(f"the control plane did not start, trying other ports: {failed}")
-            shutil.rmtree(folder)
-        else:
-            return plane
-    raise AssertionError("unreachable: the last attempt returns or raises")
+            shutil.rmtree(folder / "etcd", ignore_errors=True)
+            raise
+        return plane
+
+    # A port that was free a moment ago may have been taken by another test run.
+    again = retry_if_exception_type(ClusterError)
+    return Retrying(stop=stop_after_attempt(_ATTEMPTS), retry=again, reraise=True)(start)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -33,9 +33,9 @@ def tar(cache: Path) -> Path:
 def ensure(cache: Path) -> str:
     """Make sure that buildah knows the base image; returns its name."""
     debian.require(debian.IMAGES)
-    labelled = attempt(["buildah", "inspect", "--type", "image", "--format", "{{.OCIv1.Config.User}}", NAME])
+    known = attempt(["buildah", "inspect", "--type", "image", NAME]).returncode == 0
     marker = cache / f"debian-{key()}.in-buildah"
-    if labelled.returncode == 0 and marker.exists():
+    if known and marker.exists():
         return NAME
     source = tar(cache)
     with locked(cache / "base.lock", "making the base image"), step(f"Giving {NAME} to buildah"):
@@ -46,7 +46,8 @@ def ensure(cache: Path) -> str:
         shutil.copyfile(source, copied)
         layout.add_image(NAME, [layout.add_layer(copied)], oci.Program(user="0"))
         layout.finish()
-        run(["skopeo", "--insecure-policy", "copy", "-q", f"oci:{folder}:{NAME}", f"containers-storage:{NAME}"])
+        target = f"containers-storage:{NAME}"
+        run(["skopeo", "--insecure-policy", "copy", "-q", f"oci:{folder}:{NAME}", target])
         shutil.rmtree(folder)
         marker.touch()
     return NAME

@@ -9,12 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from cluster import golang
-from cluster.components import ALL, Component
+from cluster.components import Component
 from cluster.console import ClusterError, step
 from cluster.shell import locked, run
 
 SOURCES = Path(__file__).parent / "go"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where it is, reads ten times as fast
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,10 @@ class Built:
         return self.folder / "bin" / name
 
     def manifests(self, module: str) -> Path:
-        """The folder of the manifests that came with one of its Go modules."""
+        """The manifests that came with one of its Go modules.
+
+        As JSON: reading KServe's 7 MB of YAML would take seconds at every start.
+        """
         return self.folder / "manifests" / module
 
 
@@ -37,7 +43,9 @@ def key(component: Component, sources: Path = SOURCES) -> str:
     digest = hashlib.sha256(platform.machine().encode())
     for source in sorted((sources / component.folder).iterdir()):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    digest.update(json.dumps([component.binaries, component.ldflags, component.manifests]).encode())
+    form = "json" if component.manifests else ""
+    recipe = [component.binaries, component.ldflags, component.manifests, form]
+    digest.update(json.dumps(recipe).encode())
     return digest.hexdigest()[:12]
 
 
@@ -57,14 +65,6 @@ def ensure(components: Iterable[Component], cache: Path) -> dict[str, Built]:
     return {one.name: location(one, cache) for one in wanted}
 
 
-def prune(cache: Path) -> None:
-    """Remove builds that no component of today's table asks for."""
-    current = {location(one, cache).folder for one in ALL}
-    for folder in (cache / "build").glob("*-*"):
-        if folder not in current:
-            shutil.rmtree(folder)
-
-
 def _build(component: Component, cache: Path) -> None:
     final = location(component, cache).folder
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -73,12 +73,12 @@ def _build(component: Component, cache: Path) -> None:
         with step(f"Building {component.name} ({', '.join(component.binaries)})"):
             go = golang.find(cache)
             _compile(component, go, unfinished / "bin")
-            _copy_manifests(component, go, unfinished / "manifests")
+            _keep_manifests(component, go, unfinished / "manifests")
         unfinished.rename(final)
     except ClusterError as failed:
         raise ClusterError(
-            f"{component.name} could not be built. It needs the Go module proxy (GOPROXY) and about 6 GB on the "
-            f"disk of the Go caches.\n{failed}"
+            f"{component.name} could not be built. It needs the Go module proxy (GOPROXY) and about 6 GB of "
+            f"disk for Go's caches.\n{failed}"
         ) from failed
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -106,7 +106,7 @@ def go_name(package: str, folder: str) -> str:
     return parts[-2] if parts[-1].startswith("v") and parts[-1][1:].isdigit() else parts[-1]
 
 
-def _copy_manifests(component: Component, go: Path, into: Path) -> None:
+def _keep_manifests(component: Component, go: Path, into: Path) -> None:
     for module, patterns in component.manifests.items():
         listed = run(
             [go, "list", "-m", "-f", "{{.Dir}}", module], env=_environment(), cwd=SOURCES / component.folder
@@ -114,6 +114,6 @@ def _copy_manifests(component: Component, go: Path, into: Path) -> None:
         root = Path(listed.strip())
         for pattern in patterns:
             for source in root.glob(pattern):
-                target = into / module / source.relative_to(root)
+                target = (into / module / source.relative_to(root)).with_suffix(".json")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
+                target.write_text(json.dumps(list(yaml.load_all(source.read_text(), _LOADER))))

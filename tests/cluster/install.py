@@ -11,7 +11,7 @@ from cluster.manifests import knative, kserve
 
 NAMESPACES = (*knative.NAMESPACES, kserve.NAMESPACE)
 _FIRST = ("Namespace", "CustomResourceDefinition")
-_LAST = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "Image")
+_LAST = ("Deployment", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "Image")
 
 # Accepted only once the webhooks of both answer.
 _PROBES: list[Object] = [
@@ -30,19 +30,29 @@ _PROBES: list[Object] = [
 ]
 
 
-def install(kube: Kube, cache: Path, *, envoy: str | None) -> None:
-    """Apply everything; the pods start when there is a node for them."""
+def install(kube: Kube, cache: Path, *, envoy: str | None, fresh: bool) -> None:
+    """Put everything on a cluster; the pods start when there is a node for them.
+
+    Args:
+        kube: the cluster.
+        cache: the cache folder.
+        envoy: the image of Kourier's gateway; None takes upstream's from a registry.
+        fresh: nothing of it is there yet.
+    """
     built = build.ensure([KNATIVE, KSERVE], cache)
+    put = kube.create if fresh else kube.apply
     with step("Installing Knative, Kourier and KServe"):
+        crds = kserve.crds(built["kserve"])
         wanted = [
-            *kserve.crds(built["kserve"]),
             *knative.objects(built["knative"], envoy=envoy),
             *kserve.objects(built["kserve"]),
         ]
-        kube.apply([one for one in wanted if one["kind"] in _FIRST])
-        kube.wait_established(60.0)
-        kube.apply([one for one in wanted if one["kind"] not in (*_FIRST, *_LAST)])
-        kube.apply([one for one in wanted if one["kind"] in _LAST])
+        crds += [one for one in wanted if one["kind"] == "CustomResourceDefinition"]
+        put([*crds, *(one for one in wanted if one["kind"] == "Namespace")])
+        put([one for one in wanted if one["kind"] not in (*_FIRST, *_LAST)])
+        # KServe's controller looks once, at its start, for the kinds of Knative.
+        kube.wait_served(crds, 60.0)
+        put([one for one in wanted if one["kind"] in _LAST])
 
 
 def wait(kube: Kube, seconds: float = 180.0) -> None:

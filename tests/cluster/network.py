@@ -100,7 +100,7 @@ def free_slot(addresses: Iterable[str], claimed: Iterable[int]) -> int:
     for slot in _SLOTS:
         if slot not in used and slot not in set(claimed):
             return slot
-    raise ClusterError("no 10.250.N.0/24 is free on this machine: take a cluster down (python -m cluster down)")
+    raise ClusterError("no 10.250.N.0/24 is free on this machine: take a cluster down")
 
 
 def host_addresses() -> list[str]:

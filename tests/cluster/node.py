@@ -67,7 +67,7 @@ class Node:
         log.unlink(missing_ok=True)
         config = self._write("containerd.toml", containerd_config(self, janitor=janitor))
         self.processes.start("containerd", ["containerd", "--config", config], netns=self.netns_if_there)
-        # The kubelet ends itself when it asks before this line: the interface it wants comes up after containerd.
+        # The kubelet ends itself when it asks before this line: its interface comes up after containerd.
         sign = "containerd successfully booted" if janitor else "Start streaming server"
 
         def booted() -> bool:
@@ -116,8 +116,10 @@ class Node:
             f"--tls-cert-file={plane.pki / 'kubelet.crt'}",
             f"--tls-private-key-file={plane.pki / 'kubelet.key'}",
         ]
+        cgroups.create(self.cgroup)
         self._start("kubelet", arguments)
-        self._start("kube-proxy", [f"--config={self._write('proxy.yaml', yaml.safe_dump(proxy_config(plane)))}"])
+        proxy = self._write("proxy.yaml", yaml.safe_dump(proxy_config(plane)))
+        self._start("kube-proxy", [f"--config={proxy}"])
 
     def _start(self, name: str, arguments: list[str]) -> None:
         argv = [self.built["kubernetes"].binary(name), *arguments]
@@ -199,7 +201,7 @@ def kubelet_config(node: Node, certificates: Path) -> dict[str, object]:
         "authorization": {"mode": "Webhook"},
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{node.cgroup}",
-        "cgroupsPerQOS": False,
+        "cgroupsPerQOS": True,
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,
         "failSwapOn": False,

@@ -1,11 +1,10 @@
-"""Writing container images in the OCI layout (https://github.com/opencontainers/image-spec), layers stored once."""
+"""Writing container images as an OCI layout, layers stored once (github.com/opencontainers/image-spec)."""
 
 import hashlib
 import json
 import platform
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,11 +61,11 @@ class Layout:
 
     def add_files(self, files: Mapping[str, Path]) -> Blob:
         """Add a layer of executable files: path in the image → file here."""
-        with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as target:
-            with tarfile.open(fileobj=target, mode="w") as tar:
-                for name, source in files.items():
-                    tar.add(source, arcname=name.lstrip("/"), recursive=False, filter=_owned_by_root)
-        return self.add_layer(Path(target.name))
+        target = self.folder / "layer.tar"
+        with tarfile.open(target, mode="w") as tar:
+            for name, source in files.items():
+                tar.add(source, arcname=name.lstrip("/"), recursive=False, filter=_owned_by_root)
+        return self.add_layer(target)
 
     def add_image(self, name: str, layers: Sequence[Blob], program: Program) -> None:
         """Add an image made of layers that are in the layout already."""

@@ -51,16 +51,8 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     """A key as PEM, in the form Kubernetes reads."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-
-
-def public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The public half of a key as PEM."""
-    return key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
 def authority(name: str) -> Pair:
@@ -74,11 +66,19 @@ def authority(name: str) -> Pair:
 
 
 def issue(ca: Pair, name: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()) -> Pair:
-    """A certificate for a user (``name`` in ``groups``), for servers at ``hosts`` (names or addresses), or both."""
+    """A certificate for a user (``name`` in ``groups``), for a server at ``hosts``, or for both.
+
+    Args:
+        ca: who signs.
+        name: the common name: the user's name.
+        groups: the organisations: the user's groups.
+        hosts: names and addresses of the server.
+    """
     key = new_key()
     builder = _builder(_subject(name, groups), ca.certificate.subject, key)
     if hosts:
-        builder = builder.add_extension(x509.SubjectAlternativeName([_host(h) for h in hosts]), critical=False)
+        names = x509.SubjectAlternativeName([_host(host) for host in hosts])
+        builder = builder.add_extension(names, critical=False)
     return Pair(builder.sign(ca.key, hashes.SHA256()), key)
 
 

@@ -134,6 +134,7 @@ def everywhere() -> Iterator[int]:
 def command_line(pid: int) -> list[str]:
     """The words a process was started with; empty when it is gone or a kernel thread."""
     try:
-        return [w.decode(errors="replace") for w in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") if w]
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return [word.decode(errors="replace") for word in words if word]
     except (FileNotFoundError, ProcessLookupError):
         return []

@@ -20,4 +20,4 @@ def install(requirement: str, into: Path) -> None:
     elif importlib.util.find_spec("pip"):
         run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", into, requirement])
     else:
-        raise ClusterError(f"cannot install {requirement}: {sys.executable} has no pip, and there is no uv on PATH")
+        raise ClusterError(f"cannot install {requirement}: there is no uv, and {sys.executable} has no pip")

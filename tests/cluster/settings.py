@@ -39,7 +39,7 @@ def from_env(env: Mapping[str, str] = os.environ) -> Settings:
     """
     name = env.get("FATHOM_CLUSTER") or "fathom"
     if not _NAME.fullmatch(name):
-        raise ClusterError(f"FATHOM_CLUSTER={name!r}: use up to 20 of a-z, 0-9 and '-', starting with a letter")
+        raise ClusterError(f"FATHOM_CLUSTER={name!r}: use up to 20 of a-z, 0-9 and '-', a letter first")
     provider = env.get("FATHOM_CLUSTER_PROVIDER") or None
     if provider is not None and provider not in PROVIDERS:
         raise ClusterError(f"FATHOM_CLUSTER_PROVIDER={provider!r}: use one of {', '.join(PROVIDERS)}")

@@ -4,7 +4,7 @@ import fcntl
 import os
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def shown(argv: Argv) -> str:
 
 
 @contextmanager
-def locked(lock: Path, what: str) -> Iterator[None]:
+def locked(lock: Path, what: str) -> Generator[None]:
     """Hold a lock file; say so when another run holds it and wait."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as held:

@@ -13,7 +13,7 @@ _LINKS_TO_LOGS = Path("/var/log/containers")
 
 
 def sweep(node: Node, network: Network) -> None:
-    """Leave nothing of a run of this cluster but its images and its logs. Safe to repeat, and after any crash."""
+    """Leave nothing of a run of this cluster but its images and its logs, also after a crash."""
     # The kubelet first: it would start again what is ended behind its back.
     node.processes.stop("kubelet", "kube-controller-manager", "kube-scheduler")
     node.processes.stop()
@@ -32,7 +32,7 @@ def sweep(node: Node, network: Network) -> None:
 
 
 def _strays(node: Node) -> list[Process]:
-    """Processes that name this cluster's run folder: the shims of containers, and what a crash left unrecorded."""
+    """Processes that name this cluster's run folder: containers' shims, and what a crash left unrecorded."""
     marks = f"{node.run}/"
     found: list[Process] = []
     for pid in everywhere():

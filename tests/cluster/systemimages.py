@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def ensure(cache: Path, *, envoy: bool) -> Path:
 
 
 @contextmanager
-def archive(layout: Path) -> Iterator[Path]:
+def archive(layout: Path) -> Generator[Path]:
     """The layout as one tar, for importers that want a file."""
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:
         run(["tar", "-C", layout, "-cf", file.name, "."])
@@ -58,9 +58,8 @@ def archive(layout: Path) -> Iterator[Path]:
 
 def _write(folder: Path, built: Mapping[str, Built], cache: Path, *, envoy: bool) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for old in folder.parent.iterdir():
-        shutil.rmtree(old)
     unfinished = folder.with_name(f".{folder.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
     layout = oci.Layout(unfinished)
     with step("Writing the system images"):
         for component in _COMPONENTS:

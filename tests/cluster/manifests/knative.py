@@ -40,24 +40,24 @@ CONFIG: dict[str, dict[str, str]] = {
 
 _FILES = {
     "knative.dev/serving": (
-        "config/core/100-namespace.yaml",
-        "config/core/200-roles/*.yaml",
-        "config/core/200-serviceaccount.yaml",
-        "config/core/300-resources/*.yaml",
-        "config/core/configmaps/*.yaml",
-        "config/core/deployments/*.yaml",
-        "config/core/webhooks/*.yaml",
-        "config/core/999-cache.yaml",
+        "config/core/100-namespace.json",
+        "config/core/200-roles/*.json",
+        "config/core/200-serviceaccount.json",
+        "config/core/300-resources/*.json",
+        "config/core/configmaps/*.json",
+        "config/core/deployments/*.json",
+        "config/core/webhooks/*.json",
+        "config/core/999-cache.json",
     ),
     "knative.dev/networking": (
-        "config/certificate.yaml",
-        "config/config-network.yaml",
-        "config/domain-claim.yaml",
-        "config/ingress.yaml",
-        "config/serverlessservice.yaml",
+        "config/certificate.json",
+        "config/config-network.json",
+        "config/domain-claim.json",
+        "config/ingress.json",
+        "config/serverlessservice.json",
     ),
-    "knative.dev/caching": ("config/image.yaml",),
-    "knative.dev/net-kourier": ("config/*.yaml",),
+    "knative.dev/caching": ("config/image.json",),
+    "knative.dev/net-kourier": ("config/*.json",),
 }
 _DROPPED = ("HorizontalPodAutoscaler", "PodDisruptionBudget")
 
@@ -101,4 +101,3 @@ def _use_envoy(deployment: Object, image: str) -> None:
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     container["image"] = image
     container.pop("lifecycle")  # drains with curl, which our image has not
-

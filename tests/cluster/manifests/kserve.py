@@ -29,13 +29,13 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 
 def crds(built: Built) -> list[Object]:
     """The CRDs of the kinds that the controller serves."""
-    return list(documents(built.manifests("github.com/kserve/kserve"), [f"{_FOLDER}/kserve-crds.yaml"]))
+    return list(documents(built.manifests("github.com/kserve/kserve"), [f"{_FOLDER}/kserve-crds.json"]))
 
 
 def objects(built: Built) -> list[Object]:
     """The controller, its rights, its webhooks, and a certificate for them."""
     authority = pki.authority("kserve-webhook-ca")
-    found = documents(built.manifests("github.com/kserve/kserve"), [f"{_FOLDER}/kserve.yaml"])
+    found = documents(built.manifests("github.com/kserve/kserve"), [f"{_FOLDER}/kserve.json"])
     kept = [_adapted(one, authority.certificate_pem) for one in found if _wanted(one)]
     namespace: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     return [namespace, _certificate(authority), *kept]

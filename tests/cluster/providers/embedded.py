@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from cluster import build, debian, images, install, mounts, systemimages
+from cluster import build, debian, importing, install, mounts, systemimages
 from cluster.components import ALL
 from cluster.console import ClusterError, say, step
 from cluster.controlplane import ControlPlane
@@ -61,7 +61,6 @@ class Embedded:
     def _prepare(self) -> None:
         debian.require({**debian.NODE, **debian.IMAGES})
         build.ensure(ALL, self.settings.cache)
-        build.prune(self.settings.cache)
         systemimages.ensure(self.settings.cache, envoy=True)
 
     def _runs(self) -> bool:
@@ -107,8 +106,8 @@ class Embedded:
             node.import_system_images(self.settings.cache)
             node.start_kubelet(plane, authority)
         kube = Kube(plane.admin)
-        kube.apply([*yaml.safe_load_all(_COREDNS.read_text()), *self._storage()])
-        install.install(kube, self.settings.cache, envoy=systemimages.ENVOY)
+        kube.create([*yaml.safe_load_all(_COREDNS.read_text()), *self._storage()])
+        install.install(kube, self.settings.cache, envoy=systemimages.ENVOY, fresh=True)
         install.wait(kube)
         (self._run / "ready").touch()
         return plane.admin
@@ -143,11 +142,10 @@ class Embedded:
         pods = Kube(self.kubeconfig()).kubectl("get", "nodes,pods", "-A", "-o", "wide")
         return "\n".join([*lines, pods])
 
-    def load(self, names: Sequence[str]) -> None:
-        """Import images from buildah, writing only the layers that the node lacks."""
-        network = self._network()
-        self.kubeconfig()
-        images.load(self._node(network), names, self.settings.cache)
+    def load(self, images: Sequence[str]) -> None:
+        """Import images from buildah, sending only the layers that the node lacks."""
+        self.kubeconfig()  # says so when the cluster is down
+        importing.load(self._node(self._network()), images, self.settings.cache)
 
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""

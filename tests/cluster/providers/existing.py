@@ -47,9 +47,7 @@ class Existing:
 
     def load(self, images: Sequence[str]) -> None:
         """Impossible from outside."""
-        raise ClusterError(
-            f"cannot load {', '.join(images)} into a cluster that is not ours: push to a registry it can pull from"
-        )
+        raise ClusterError(f"push {', '.join(images)} to a registry that the cluster pulls from instead")
 
     def kubeconfig(self) -> Path:
         """The file the user named."""

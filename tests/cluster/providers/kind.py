@@ -1,4 +1,4 @@
-"""kind, where a Docker engine answers. Kubernetes comes as kind's node image; the rest is built and loaded."""
+"""kind, where a Docker engine answers: Kubernetes is kind's node image, the rest is built and loaded."""
 
 import shutil
 from collections.abc import Sequence
@@ -28,7 +28,9 @@ class Kind:
         return run(["kind", *words, "--name", self.settings.name])
 
     def _exists(self) -> bool:
-        return self.settings.name in run(["kind", "get", "clusters"]).split() if shutil.which("kind") else False
+        if shutil.which("kind") is None:
+            return False
+        return self.settings.name in run(["kind", "get", "clusters"]).split()
 
     def up(self) -> Path:
         """Create the cluster unless it exists, and install what Fathom needs."""
@@ -40,7 +42,7 @@ class Kind:
         layout = systemimages.ensure(self.settings.cache, envoy=False)
         with step("Loading the system images"), systemimages.archive(layout) as archive:
             self._kind("load", "image-archive", archive)
-        install.install(Kube(self._file), self.settings.cache, envoy=None)
+        install.install(Kube(self._file), self.settings.cache, envoy=None, fresh=False)
         install.wait(Kube(self._file), seconds=300.0)
         return self._file
 
