@@ -59,10 +59,10 @@ def run(view: View, source: Path | None, out: Path, ingress: str, *, small: bool
         kube, helm = environment.cluster_up(view)
     with view.step("Images"):
         images = environment.images_loaded()
-    with view.step("Fathom, by Helm"):
-        environment.chart_installed(environment.Environment(kube, helm, images), view)
     context = Context(kube, view, data, f"demo-{data.about.name}", out, images, ingress)
     try:
+        with view.step("Fathom, by Helm"):
+            environment.chart_installed(environment.Environment(kube, helm, images), view)
         walk(context)
     except EXPECTED:
         view.show(diagnosis(kube, [context.namespace, environment.SYSTEM]))

@@ -39,8 +39,17 @@ def cluster_up(view: View) -> tuple[Kube, str]:
 
 def images_loaded() -> dict[str, str]:
     """Return the images' names, once they are built and the cluster has them."""
-    _build_images("--load", quiet=False)
-    return json.loads(_build_images("--print", quiet=True))
+    # It tells people what it does on stderr, and programs the names on stdout.
+    done = subprocess.run(
+        [sys.executable, "images/build.py", "--load"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise DemoError("the images could not be built and loaded: see above, then run it again")
+    return json.loads(done.stdout)
 
 
 def chart_installed(environment: Environment, view: View, *settings: str) -> None:
@@ -50,7 +59,16 @@ def chart_installed(environment: Environment, view: View, *settings: str) -> Non
     sets = [word for name, value in names.items() for word in ("--set", f"{name}={value}")]
     sets += [word for setting in settings for word in ("--set", setting)]
     options = ["-n", SYSTEM, "--create-namespace", "--wait", "--timeout", "5m"]
+    _finish_interrupted(environment)
     helm(environment, "upgrade", "--install", RELEASE, str(CHART), *options, *sets)
+
+
+def _finish_interrupted(environment: Environment) -> None:
+    """Undo what a killed helm left half-done: it refuses every later upgrade."""
+    listed = helm(environment, "list", "-n", SYSTEM, "--pending", "--filter", f"^{RELEASE}$", "-o", "json")
+    for release in json.loads(listed):
+        undo = "uninstall" if release["status"] == "pending-install" else "rollback"
+        helm(environment, undo, RELEASE, "-n", SYSTEM)
 
 
 def helm(environment: Environment, *arguments: str) -> str:
@@ -69,17 +87,3 @@ def helm(environment: Environment, *arguments: str) -> str:
     if done.returncode:
         raise DemoError(f"helm {arguments[0]}: {done.stderr.strip()}")
     return done.stdout
-
-
-def _build_images(option: str, *, quiet: bool) -> str:
-    """Run images/build.py, which tells what it does; with `quiet`, return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "images/build.py", option],
-        cwd=ROOT,
-        stdout=subprocess.PIPE if quiet else None,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise DemoError("the images could not be built and loaded: see above, then run it again")
-    return done.stdout or ""
