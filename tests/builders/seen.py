@@ -116,7 +116,10 @@ def condition(plan: Plan, kind: str) -> Obj:
 
 def carried_out(seen: SeenT, plan: Plan, **changes: Any) -> SeenT:
     """Return what is seen once a plan has been carried out."""
-    children = dict(seen.children) | {ref(child): child for child in plan.desired}
+    changed = {ref(child): child for child in plan.desired}
+    # The template of a Job cannot change: one that exists stays as it is.
+    jobs_before = {key: child for key, child in seen.children.items() if key.kind == "Job"}
+    children = dict(seen.children) | changed | jobs_before
     for gone in plan.delete:
         children.pop(gone, None)
     jobs = jobs_in(children)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -72,6 +72,8 @@ async def run(
     await kopf.operator(
         registry=handlers,
         standalone=True,
+        # Else kopf asks for the name of the user, and a container may run as one without a name.
+        identity=cast("Any", "fathom-operator"),
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop,
