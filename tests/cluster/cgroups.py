@@ -40,8 +40,8 @@ def _hand_down(control: Path) -> None:
             control.write_text(f"+{one}")
     except OSError as refused:
         raise ClusterError(
-            f"cgroup v2: cannot enable {', '.join(missing)} in {control} ({refused}). Inside a container, start "
-            "it with its host's cgroup namespace, or use another cluster with FATHOM_KUBECONFIG"
+            f"cgroup v2: cannot enable {', '.join(missing)} in {control} ({refused}). Inside a container, "
+            "start it with its host's cgroup namespace, or use another cluster with FATHOM_KUBECONFIG"
         ) from refused
 
 
