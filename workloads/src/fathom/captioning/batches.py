@@ -37,7 +37,7 @@ def from_pictures(model: Any, processor: Any, prompt: str, pairs: Pairs) -> Enco
 
 def has_frozen_vision(model: Any) -> bool:
     """Return whether `model` is our small LLaVA, whose vision part is not trained."""
-    return isinstance(getattr(model.model, "vision_tower", None), EfficientNetLiteModel)
+    return isinstance(getattr(model.base_model, "vision_tower", None), EfficientNetLiteModel)
 
 
 def tower_steps(pairs: Pairs) -> int:

@@ -33,6 +33,8 @@ class Captioner:
 
     def __init__(self, model: Any, processor: Any, *, prompt: str, max_new_tokens: int) -> None:
         self._model = model.eval()
+        if model.generation_config.pad_token_id is None:
+            model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
         self._processor = processor
         self._prompt = prompt
         self._max_new_tokens = max_new_tokens
@@ -58,16 +60,17 @@ class Captioner:
         """Return the new tokens [B, ≤ max_new_tokens]."""
         # Sampling parameters that a checkpoint brings mean nothing here; unset, they do not warn.
         greedy = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
-        ids = self._model.generate(
-            **inputs,
-            **greedy,
-            max_new_tokens=self._max_new_tokens,
-            pad_token_id=self._processor.tokenizer.pad_token_id,
-        )
-        prompt = inputs["input_ids"]
-        # Decoders repeat the prompt, encoder-decoders and some models that take embeddings do not.
-        repeated = ids.shape[1] >= prompt.shape[1] and torch.equal(ids[:, : prompt.shape[1]], prompt)
-        return ids[:, prompt.shape[1] :] if repeated else ids
+        ids = self._model.generate(**inputs, **greedy, max_new_tokens=self._max_new_tokens)
+        return _without_prompt(ids, inputs["input_ids"])
+
+
+def _without_prompt(ids: torch.Tensor, prompt: torch.Tensor) -> torch.Tensor:
+    """Return what follows `prompt` in `ids`: decoders repeat it, encoder-decoders and others do not."""
+    # BLIP takes the end token off the prompt that it repeats.
+    for length in (prompt.shape[1], prompt.shape[1] - 1):
+        if ids.shape[1] >= length and torch.equal(ids[:, :length], prompt[:, :length]):
+            return ids[:, length:]
+    return ids
 
 
 def to_device(inputs: dict[str, torch.Tensor], model: Any) -> dict[str, torch.Tensor]:

@@ -60,7 +60,15 @@ def open_model(checkpoint: Checkpoint, model: CaptionModel, device: torch.device
         raise InvalidInputError(
             "UnusableModel", f"{model.uri}: transformers cannot open it: {error}"
         ) from error
+    _pad_on_the_left(processor.tokenizer)
     return opened.to(device), processor
+
+
+def _pad_on_the_left(tokenizer: Any) -> None:
+    """Have prompts end together, so that what is generated begins together."""
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
 
 
 def device() -> torch.device:
@@ -100,7 +108,7 @@ def _from_hub(model: CaptionModel, name: str) -> Checkpoint:
     ) as error:
         raise InvalidInputError(
             "ModelNotFound",
-            f"{model.uri} at revision {model.revision}: {error}; check the name, and for a gated model set HF_TOKEN",
+            f"{model.uri} at {model.revision}: {error}; check the name, and set HF_TOKEN if it is gated",
         ) from error
     _check(model.uri, path)
     # A snapshot's folder is named after the commit it was resolved to.
@@ -124,5 +132,5 @@ def _check(uri: str, path: Path) -> None:
     if not any(path.glob("*.safetensors")):
         raise InvalidInputError(
             "NoSafetensors",
-            f"{uri}: no *.safetensors; pickled weights are not opened: save the model again with save_pretrained",
+            f"{uri}: no *.safetensors; pickled weights are not opened, save the model with save_pretrained",
         )

@@ -18,7 +18,7 @@ from fathom.captioning import batches, checkpoint, small_llava
 from fathom.captioning.batches import Encode
 from fathom.captioning.checkpoint import Checkpoint
 from fathom.captioning.pairs import Pairs
-from fathom.captioning.training import Training, best
+from fathom.captioning.training import CURVE, Training, best
 from fathom.errors import InvalidInputError
 from fathom.progress import Reporter, reporter
 from fathom_api.progress import Outcome, Progress
@@ -175,7 +175,7 @@ def _publish(model: Any, processor: Any, output: Path, progress: Progress, train
     model.save_pretrained(new)
     processor.save_pretrained(new)
     (new / _REPORT).write_text(progress.model_dump_json(by_alias=True, indent=2))
-    (new / "curve.json").write_text(training.curve_json())
+    (new / CURVE).write_text(training.curve_json())
     (output / manifest.NAME).unlink(missing_ok=True)
     for old in output.glob("[!.]*"):
         old.unlink()

@@ -18,7 +18,7 @@ from fathom_api.progress import ENV_VOLUMES
 MAX_BYTES: Final = 64 * 2**20
 MAX_PIXELS: Final = 64_000_000
 #: Formats Pillow decodes by itself; others (EPS, say) start programs.
-_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "PPM")
+_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
 class UnusableMediaError(Exception):
@@ -70,7 +70,9 @@ def decode(data: bytes) -> Image.Image:
             return _rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         raise UnusableMediaError("NotAnImage", "not an image of a known format") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise UnusableMediaError("TooManyPixels", f"{error}; {MAX_PIXELS:,} pixels are allowed") from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise UnusableMediaError("DamagedImage", f"the image cannot be decoded: {error}") from error
 
 

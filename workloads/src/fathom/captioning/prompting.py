@@ -14,9 +14,6 @@ def encode(processor: Any, prompt: str, images: list[Image]) -> dict[str, torch.
     A processor with a chat template gets a conversation, another one the model's image token and the prompt.
     """
     tokenizer = processor.tokenizer
-    tokenizer.padding_side = "left"
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
     nested = [[image] for image in images]
     if getattr(processor, "chat_template", None):
         texts = [processor.apply_chat_template(_conversation(prompt), add_generation_prompt=True)] * len(
@@ -41,8 +38,8 @@ def with_answers(
 ) -> dict[str, torch.Tensor]:
     """Return `encoded` with each answer and the end token as labels, and -100 for all else.
 
-    The answer follows the prompt token for token, as it does when the model generates; in an encoder-decoder it
-    stands alone.
+    The answer follows the prompt token for token, as it does when the model generates; in an
+    encoder-decoder it stands alone.
     """
     ids = [
         [*tokenizer(f" {a.strip()}", add_special_tokens=False).input_ids, tokenizer.eos_token_id]

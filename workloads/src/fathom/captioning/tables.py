@@ -22,7 +22,7 @@ IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".b
 def rows(path: Path, columns: list[str], required: list[str]) -> Iterator[Row]:
     """Yield the rows of the table at `path` with `columns` only, in the file's order; values may be None.
 
-    Columns that are `required` must exist, whether they are read or not. A folder is its Parquet files, in order.
+    Columns that are `required` must exist, read or not. A folder is its Parquet files, in order.
 
     Raises:
         InvalidInputError: the format is unknown, the file is damaged, or a column is missing.

@@ -19,6 +19,7 @@ from fathom.captioning.pairs import Pair
 from fathom.storage import appearing
 from fathom_api.captionjob import FineTune
 
+CURVE: Final = "curve.json"
 _WARM_UP: Final = 0.05
 _CLIP: Final = 1.0
 _WEIGHT_DECAY: Final = 0.01
@@ -47,6 +48,11 @@ def best(curve: list[Epoch]) -> Epoch:
     """Return the epoch with the lowest loss on held-out pairs; without any, the last one."""
     measured = [epoch for epoch in curve if epoch.validation_loss is not None]
     return min(measured, key=lambda e: e.validation_loss or 0.0) if measured else curve[-1]
+
+
+def read_curve(folder: Path) -> list[Epoch]:
+    """Return the curve that a finished training left beside its model."""
+    return [Epoch(**epoch) for epoch in json.loads((folder / CURVE).read_text())]
 
 
 class Training:

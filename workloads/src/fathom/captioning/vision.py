@@ -27,8 +27,8 @@ class EfficientNetLiteConfig(PreTrainedConfig):
 class EfficientNetLiteModel(PreTrainedModel):
     """Pictures [B, 3, 224, 224] → tokens [B, grid², 1280], given as the only one of its hidden states.
 
-    Tokens are standardised by `mean` and `deviation`, which `calibrate` sets: what all pictures have in common
-    is large, and a decoder that starts from nothing would first have to learn to look past it.
+    Tokens are standardised by `mean` and `deviation`, which `calibrate` sets: what all pictures have in
+    common is large, and a decoder that starts from nothing would first have to learn to look past it.
     """
 
     config_class = EfficientNetLiteConfig

@@ -1,0 +1,186 @@
+"""Small real checkpoints of several architectures, random weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Other tests run beside these; threads that wait for each other's cores are slower than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+import transformers as hf
+
+from fathom.captioning.small_llava import train_tokenizer
+
+PROMPT = "What is it?"
+TEMPLATE = (
+    "{% for m in messages %}{% for c in m['content'] %}"
+    "{% if c['type'] == 'image' %}IMAGE{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endfor %}{% if add_generation_prompt %} A:{% endif %}"
+)
+
+
+def _tokenizer(*special: str) -> hf.PreTrainedTokenizerFast:
+    tokenizer = train_tokenizer(["red green blue a an the thing", PROMPT])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>", *special]})
+    return tokenizer
+
+
+def _text(tokenizer: Any) -> dict[str, Any]:
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+
+
+def llava(template: str | None) -> tuple[Any, Any]:
+    tokenizer = _tokenizer()
+    vision = hf.CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+    )
+    config = hf.LlavaConfig(
+        vision_config=vision,
+        text_config=hf.LlamaConfig(**_text(tokenizer)),
+        image_token_index=tokenizer.get_vocab()["<image>"],
+    )
+    images = hf.CLIPImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
+    processor = hf.LlavaProcessor(
+        image_processor=images,
+        tokenizer=tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=template,
+    )
+    return hf.LlavaForConditionalGeneration(config), processor
+
+
+def llava_next() -> tuple[Any, Any]:
+    tokenizer = _tokenizer()
+    vision = hf.CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+    )
+    grid = [[28, 56], [56, 28], [56, 56]]
+    config = hf.LlavaNextConfig(
+        vision_config=vision,
+        text_config=hf.LlamaConfig(**_text(tokenizer)),
+        image_token_index=tokenizer.get_vocab()["<image>"],
+        image_grid_pinpoints=grid,
+    )
+    images = hf.LlavaNextImageProcessor(
+        size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}, image_grid_pinpoints=grid
+    )
+    processor = hf.LlavaNextProcessor(
+        image_processor=images,
+        tokenizer=tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=TEMPLATE.replace("IMAGE", "<image>\n"),
+    )
+    return hf.LlavaNextForConditionalGeneration(config), processor
+
+
+def idefics3() -> tuple[Any, Any]:
+    from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+
+    tokenizer = _tokenizer("<fake_token_around_image>", "<end_of_utterance>", "<global-img>")
+    config = hf.Idefics3Config(
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 56,
+            "patch_size": 14,
+        },
+        text_config=hf.LlamaConfig(**_text(tokenizer)),
+        image_token_id=tokenizer.get_vocab()["<image>"],
+        scale_factor=2,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    images = Idefics3ImageProcessorPil(
+        do_image_splitting=False, size={"longest_edge": 56}, max_image_size={"longest_edge": 56}
+    )
+    processor = hf.Idefics3Processor(
+        image_processor=images,
+        tokenizer=tokenizer,
+        image_seq_len=4,
+        chat_template=TEMPLATE.replace("IMAGE", "<image>"),
+    )
+    return hf.Idefics3ForConditionalGeneration(config), processor
+
+
+def blip() -> tuple[Any, Any]:
+    tokenizer = _tokenizer()
+    text = {
+        **_text(tokenizer),
+        "sep_token_id": tokenizer.eos_token_id,
+        "encoder_hidden_size": 32,
+        "projection_dim": 16,
+    }
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 32,
+    }
+    config = hf.BlipConfig(vision_config={**vision, "patch_size": 16}, text_config=text, projection_dim=16)
+    images = hf.BlipImageProcessor(size={"height": 32, "width": 32})
+    return hf.BlipForConditionalGeneration(config), hf.BlipProcessor(images, tokenizer)
+
+
+ARCHITECTURES: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "LLaVA with a chat template": lambda: llava(TEMPLATE.replace("IMAGE", "<image>\n")),
+    "LLaVA without a chat template": lambda: llava(None),
+    "LLaVA-NeXT, which takes more tokens for larger pictures": llava_next,
+    "Idefics3, which wants a list of pictures for each text": idefics3,
+    "BLIP, which has no image token": blip,
+}
+
+
+@pytest.fixture(scope="session", params=ARCHITECTURES)
+def any_checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a checkpoint, once for each architecture."""
+    return save(ARCHITECTURES[request.param], tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def llava_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a small LLaVA with a CLIP vision part."""
+    return save(ARCHITECTURES["LLaVA with a chat template"], tmp_path_factory.mktemp("llava"))
+
+
+def save(make: Callable[[], tuple[Any, Any]], path: Path) -> str:
+    torch.manual_seed(0)
+    model, processor = make()
+    # A decoder of random weights sees hardly any difference between pictures; larger weights make it see one.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(8)
+    model.save_pretrained(path)
+    processor.save_pretrained(path)
+    return str(path)

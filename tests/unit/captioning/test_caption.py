@@ -1,0 +1,230 @@
+"""`fathom caption`, with a captioner that names colours in place of a model."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from builders.pictures import parquet, png
+from PIL.Image import Image
+
+from fathom import manifest
+from fathom.captioning import captioner, command, parts
+from fathom.captioning.captioner import Caption
+from fathom.captioning.checkpoint import Checkpoint
+from fathom.captioning.shard import PART_ROWS, Shard
+from fathom.errors import InvalidInputError
+from fathom_api.progress import Outcome
+from fathom_api.tasks import CaptionTask
+
+NAMES = {(255, 0, 0): "red", (0, 128, 0): "green", (0, 0, 255): "blue"}
+
+
+class Namer:
+    """Says a picture's colour; refuses white ones, and does `before` with each batch first."""
+
+    def __init__(self, before: Callable[[int], None] = lambda number: None) -> None:
+        self.seen = 0
+        self._batches = 0
+        self._before = before
+
+    def caption(self, images: list[Image]) -> list[Caption]:
+        self._before(self._batches)
+        self._batches += 1
+        colours = [image.getpixel((0, 0)) for image in images]
+        if (255, 255, 255) in colours:
+            raise ValueError("nothing to see")
+        self.seen += len(images)
+        return [Caption(NAMES.get(c, "a colour"), 1, 2.0) for c in colours]
+
+
+class World:
+    """A table of pictures, an output folder, and the model in use."""
+
+    def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
+        self.output = root / "out"
+        self.table = root / "items.parquet"
+        self.namer = Namer()
+        self.digest = "sha256:model"
+        patch.setattr(captioner, "load", lambda model: (self.namer, Checkpoint(root, self.digest)))
+
+    def write(self, ids: list[str | None], images: list[bytes | None]) -> None:
+        parquet(self.table, item_id=ids, image=images)
+
+    def task(self, shards: int = 1) -> CaptionTask:
+        return CaptionTask.model_validate(
+            {
+                "source": {"uri": str(self.table)},
+                "model": {"uri": "a-model", "batchSize": 4},
+                "output": str(self.output),
+                "shards": shards,
+            }
+        )
+
+    def caption(self, shard: int = 0, shards: int = 1, namer: Namer | None = None) -> Outcome:
+        self.namer = namer or Namer()
+        return command.caption(self.task(shards), shard)
+
+    def rows(self, shards: int = 1) -> dict[str, str]:
+        """All captions of finished shards; an item that is there twice fails the test."""
+        found: list[tuple[str, str]] = []
+        for shard in range(shards):
+            folder = parts.shard_folder(self.output / "captions", shard)
+            found += [
+                (r.item_id, r.caption)
+                for r in parts.read_captions(folder / f for f in manifest.verify(folder).files)
+            ]
+        assert len(dict(found)) == len(found)
+        return dict(found)
+
+    def errors(self, shard: int = 0) -> list[tuple[str, str]]:
+        files = parts.parts(parts.shard_folder(self.output / "errors", shard))
+        return [(row["item_id"], row["reason"]) for file in files for row in pq.read_table(file).to_pylist()]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+def colours(count: int) -> tuple[list[str | None], list[bytes | None]]:
+    """Ids and pictures of `count` items, each a little larger than the last so that all are different."""
+    return [str(n) for n in range(count)], [png("red" if n % 2 else "blue", (9, 9 + n)) for n in range(count)]
+
+
+def test_every_item_has_a_caption_or_an_error(world: World) -> None:
+    world.write(
+        ["r", "b", "broken", "none", None, "r", "white"],
+        [png("red"), png("blue"), b"no picture", None, png("red"), png("green"), png("white")],
+    )
+    outcome = world.caption()
+    assert world.rows() == {"r": "red", "b": "blue"}
+    assert sorted(world.errors()) == [
+        ("", "NoId"), ("broken", "NotAnImage"), ("none", "NoMedia"), ("r", "DuplicateId"),
+        ("white", "RefusedByModel"),
+    ]  # fmt: skip
+    progress = outcome.progress
+    assert (progress.total, progress.done, progress.failed, progress.reused) == (7, 2, 5, 0)
+    assert set(progress.samples) == {"red", "blue"}
+    assert outcome.digest == manifest.verify(world.output / "captions/shard-00000").digest
+
+
+def test_a_second_run_captions_nothing_and_leaves_the_same(world: World) -> None:
+    world.write(*colours(10))
+    first = world.caption()
+    again = world.caption()
+    assert world.namer.seen == 0
+    assert (again.progress.done, again.progress.reused) == (10, 10)
+    assert again.digest == first.digest
+
+
+def test_only_what_changed_is_captioned(world: World) -> None:
+    ids, images = colours(10)
+    world.write(ids, images)
+    world.caption()
+    world.write([*ids[1:], "new"], [png("green"), *images[2:], png("red")])
+    outcome = world.caption()
+    assert world.namer.seen == 2
+    assert outcome.progress.reused == 8
+    rows = world.rows()
+    assert "0" not in rows, "an item that is gone has no caption any more"
+    assert (rows["1"], rows["new"]) == ("green", "red")
+
+
+def test_another_model_captions_all_again(world: World) -> None:
+    world.write(*colours(5))
+    world.caption()
+    world.digest = "sha256:another"
+    assert world.caption().progress.reused == 0
+    assert len(world.rows()) == 5
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (2, 3), (4, 2)])
+def test_items_dealt_anew_keep_their_captions(before: int, after: int, world: World) -> None:
+    world.write(*colours(40))
+    for shard in range(before):
+        world.caption(shard, before)
+    rows = world.rows(before)
+    for shard in range(after):
+        world.caption(shard, after)
+        assert world.namer.seen == 0
+    assert world.rows(after) == rows
+
+
+def test_a_killed_pod_loses_only_what_was_not_committed(world: World) -> None:
+    def kill(batch: int) -> None:
+        if batch == PART_ROWS // 4 + 2:
+            raise KeyboardInterrupt
+
+    world.write(*colours(PART_ROWS + 20))
+    with pytest.raises(KeyboardInterrupt):
+        world.caption(namer=Namer(kill))
+    with pytest.raises(InvalidInputError):
+        manifest.verify(world.output / "captions/shard-00000")
+    outcome = world.caption()
+    assert outcome.progress.reused == PART_ROWS
+    assert len(world.rows()) == PART_ROWS + 20
+
+
+def test_sigterm_finishes_and_commits_the_batch_in_flight(world: World) -> None:
+    def stop(batch: int) -> None:
+        if batch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    world.write(*colours(20))
+    with pytest.raises(SystemExit) as end:
+        world.caption(namer=Namer(stop))
+    assert end.value.code == 128 + signal.SIGTERM
+    assert world.caption().progress.reused == 8
+
+
+def test_errors_of_the_last_run_are_replaced(world: World) -> None:
+    world.write(["a", "b"], [b"no picture", b"neither"])
+    world.caption(0, 2), world.caption(1, 2)
+    before = world.errors(0) + world.errors(1)
+    assert len(before) == 2
+    world.write(["a", "b"], [b"no picture", png("red")])
+    world.caption(0, 1)
+    assert world.errors(0) == [("a", "NotAnImage")]
+    assert world.errors(1) == []
+
+
+def test_a_model_that_fails_for_other_reasons_fails_the_pod(world: World) -> None:
+    def fail(batch: int) -> None:
+        raise RuntimeError("the GPU fell off the bus")
+
+    world.write(*colours(3))
+    with pytest.raises(RuntimeError):
+        world.caption(namer=Namer(fail))
+    assert world.errors() == []
+
+
+def test_a_shard_without_items_is_finished_too(world: World) -> None:
+    world.write(["a"], [png("red")])
+    outcomes = [world.caption(shard, 3) for shard in range(3)]
+    assert sorted(outcome.progress.total for outcome in outcomes) == [0, 0, 1]
+    assert world.rows(3) == {"a": "red"}
+
+
+def test_a_shard_beyond_the_last_is_refused(world: World) -> None:
+    world.write(["a"], [png("red")])
+    with pytest.raises(InvalidInputError, match="shard 2 of 2"):
+        world.caption(2, 2)
+
+
+def test_a_part_is_committed_when_it_is_full_or_old(tmp_path: Path) -> None:
+    now = 0.0
+    shard = Shard(tmp_path, 0, 1, clock=lambda: now)
+    folder = tmp_path / "errors/shard-00000"
+    for number in range(PART_ROWS - 1):
+        shard.add(parts.ErrorRow(str(number), "NotAnImage", "…"))
+    assert parts.parts(folder) == []
+    shard.add(parts.ErrorRow("last", "NotAnImage", "…"))
+    assert len(parts.parts(folder)) == 1
+    now = 31.0
+    shard.add(parts.ErrorRow("late", "NotAnImage", "…"))
+    assert len(parts.parts(folder)) == 2
