@@ -11,11 +11,14 @@ from fathom_operator.events import post
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import KubeError
 from fathom_operator.kube.resources import Obj, Resource
+from fathom_operator.leader import NotLeaderError
 from fathom_operator.plan import Children, Key, Note, Plan
 
 _log = logging.getLogger(__name__)
 #: A pod's spec that the API server refused is tried again after this, in case the refusal came from a policy.
 _REFUSED_SECONDS = 60.0
+#: No answer, gone, somebody was faster, too many requests, trouble within: these pass.
+_PASSING = frozenset({0, 404, 409, 429, 500, 502, 503, 504})
 
 
 class Observation(Protocol):
@@ -79,8 +82,12 @@ class Reconciler(Generic[SeenT]):
         seen = self._controller.observe(self._kube, key)
         if seen is None:
             return None
-        plan = self._carry_out(seen, key)
-        apply_status(self._kube, self._controller.resource, seen.obj, plan.status)
+        try:
+            plan = self._carry_out(seen, key)
+            apply_status(self._kube, self._controller.resource, seen.obj, plan.status)
+        except Exception as error:
+            self._tell(seen.obj, error)
+            raise
         self._post(seen.obj, plan.events)
         return Result(str(plan.status.get("stage", "")), plan.look_again, plan.waits_for)
 
@@ -92,6 +99,15 @@ class Reconciler(Generic[SeenT]):
             refused = self._controller.refuse(seen, str(error))
             return Plan(refused.status, events=refused.events, look_again=_REFUSED_SECONDS)
         return plan
+
+    def _tell(self, obj: Obj, error: Exception) -> None:
+        """Post an Event about an error that will not go away by itself: nobody reads an operator's log."""
+        passing = isinstance(error, NotLeaderError) or (
+            isinstance(error, KubeError) and error.status in _PASSING
+        )
+        if not passing:
+            said = str(error) if isinstance(error, KubeError) else f"{type(error).__name__}: {error}"
+            self._post(obj, (Note("Warning", "ReconcileError", said),))
 
     def _post(self, obj: Obj, notes: tuple[Note, ...]) -> None:
         for note in notes:
