@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fathom.examples import COMMANDS, example
 from fathom.run import run_task
 from fathom_api.tasks import CaptionTask, EvaluateTask, FeaturiseTask, FinetuneTask, ServeTask, TrainTask
 
@@ -14,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     help="Media → captions → features → ranker → scores. Each command reads its task as one JSON "
     "document (--task); `fathom task COMMAND` prints one to start from. The same in pods and on a laptop.",
 )
@@ -26,7 +29,16 @@ Shard = Annotated[
 
 @app.command()
 def caption(task: TaskFile, shard: Shard = 0) -> None:
-    """Caption one shard of the items. What is captioned already is not captioned again."""
+    """Caption one shard of the items. What is captioned already is not captioned again.
+
+    The items are rows of a Parquet, CSV or JSONL file with an id and a picture (bytes or a path), or a folder
+    of pictures. The model is anything transformers opens as an image-text-to-text model, from
+    hf://organisation/name or a folder with safetensors; a GPU is used if there is one. Captions go to
+    OUTPUT/captions, items that cannot be captioned to OUTPUT/errors with the reason. Run it again after an
+    interruption: it goes on.
+
+    Try it: `fathom task caption > task.json; fathom caption --task task.json`
+    """
     from fathom.captioning.command import caption as work
 
     run_task(task, CaptionTask, lambda t: work(t, shard))
@@ -34,7 +46,12 @@ def caption(task: TaskFile, shard: Shard = 0) -> None:
 
 @app.command()
 def finetune(task: TaskFile) -> None:
-    """Teach a captioner a domain by pairs of media and captions; leaves a Hugging Face checkpoint."""
+    """Teach a captioner a domain by pairs of media and captions; leaves a Hugging Face checkpoint.
+
+    Starts from any image-text-to-text model, or from fathom://small-llava, which needs no model hub. A share
+    of the pairs is held out, and the epoch that does best on them is kept. Run it again after an interruption:
+    it goes on from the last epoch.
+    """
     from fathom.captioning.command import finetune as work
 
     run_task(task, FinetuneTask, work)
@@ -84,6 +101,19 @@ def serve(
             document
             or ServeTask(bundle=bundle, model_name=model_name, model_version=model_version, port=port)
         )
+
+
+@app.command(name="task")
+def print_task(
+    command: Annotated[str, typer.Argument(help=" | ".join(COMMANDS), metavar="COMMAND", show_default=False)],
+) -> None:
+    """Print an example of a command's task with all defaults, to start from.
+
+    The examples fit together: each reads what the one before leaves below out/.
+    """
+    if command not in COMMANDS:
+        raise typer.BadParameter(f"no command {command!r}; choose from {', '.join(COMMANDS)}")
+    typer.echo(json.dumps(example(command).document(), indent=2))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""Example tasks that fit together: what `finetune` leaves, `caption` reads, and so on to `serve`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fathom_api.captionjob import PROMPT
+from fathom_api.meta import ApiModel
+from fathom_api.tasks import CaptionTask, EvaluateTask, FeaturiseTask, FinetuneTask, ServeTask, TrainTask
+
+_CATALOGUE: Final = "out/catalogue"
+_RANKER: Final = "out/ranker"
+_MODEL: Final = {"uri": f"{_CATALOGUE}/model", "prompt": PROMPT, "maxNewTokens": 48, "batchSize": 8}
+_DATA: Final = {
+    "interactions": {"uri": "data/interactions.parquet"},
+    "items": {"uri": "data/items.parquet"},
+    "label": "liked",
+    "timeColumn": "time",
+}
+_EXAMPLES: Final[dict[str, tuple[type[ApiModel], dict[str, Any]]]] = {
+    "finetune": (
+        FinetuneTask,
+        {
+            "model": {**_MODEL, "uri": "fathom://small-llava"},
+            "fineTune": {"uri": "data/pairs.parquet", "epochs": 3},
+            "output": f"{_CATALOGUE}/model",
+        },
+    ),
+    "caption": (
+        CaptionTask,
+        {
+            "source": {"uri": "data/items.parquet", "idColumn": "item_id", "mediaColumn": "image"},
+            "model": _MODEL,
+            "output": _CATALOGUE,
+            "shards": 1,
+        },
+    ),
+    "featurise": (FeaturiseTask, {"output": _CATALOGUE, "shards": 1, "model": _MODEL}),
+    "train": (
+        TrainTask,
+        {
+            "data": _DATA,
+            "features": {"captions": [{"captionJob": "catalogue"}]},
+            "captionFeatures": {"catalogue": f"{_CATALOGUE}/features"},
+            "output": f"{_RANKER}/v1/captions",
+        },
+    ),
+    "evaluate": (
+        EvaluateTask,
+        {"data": _DATA, "bundles": {"Captions": f"{_RANKER}/v1/captions"}, "output": f"{_RANKER}/v1"},
+    ),
+    "serve": (
+        ServeTask,
+        {"bundle": f"{_RANKER}/v1/captions", "modelName": "ranker", "modelVersion": "v1"},
+    ),
+}
+COMMANDS: Final = tuple(_EXAMPLES)
+
+
+def example(command: str) -> ApiModel:
+    """Return a task of `command`, one of `COMMANDS`, with every default spelt out.
+
+    Raises:
+        KeyError: there is no such command.
+    """
+    kind, document = _EXAMPLES[command]
+    return kind.model_validate(document)
