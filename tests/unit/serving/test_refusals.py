@@ -1,5 +1,6 @@
 """What cannot be answered is refused with the field at fault, and never counts as our error."""
 
+import json
 from typing import Any
 
 import pytest
@@ -94,6 +95,7 @@ def feature(name: str, value: Any) -> dict[str, Any]:
         pytest.param(
             feature("age", 1e38), "instances[0].features", "OutOfRange", id="a number out of all range"
         ),
+        pytest.param(feature("job", 1e300), "instances[0].features.job", "WrongType", id="a giant code"),
         pytest.param(
             feature("job", ["nurse"]), "instances[0].features.job", "WrongType", id="a list for one value"
         ),
@@ -209,32 +211,43 @@ def test_v2_refuses_what_json_lets_through(client: TestClient, name: str, value:
     assert (response.status_code, response.json()["field"]) == (400, field)
 
 
+def tensor(**change: Any) -> dict[str, Any]:
+    binary = {"name": "item_id", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 6}}
+    return {**binary, **change}
+
+
 @pytest.mark.parametrize(
-    ("content", "length"),
+    ("head", "data", "field"),
     [
-        pytest.param(b"{}", "2", id="no inputs"),
-        pytest.param(b"{}", "two", id="a length that is no number"),
-        pytest.param(b'{"inputs": [3]}', "15", id="a tensor that is a number"),
+        pytest.param({}, b"", "inputs", id="no inputs"),
+        pytest.param(inputs(3), b"", "inputs[0]", id="a tensor that is a number"),
+        pytest.param(inputs(tensor(name=7)), b"", "inputs[0].name", id="a name that is a number"),
+        pytest.param(inputs(tensor(data=7)), b"", "inputs[0].data", id="data that are a number"),
+        pytest.param(inputs(tensor(shape="x")), b"", "inputs[0].shape", id="a shape that is text"),
+        pytest.param(inputs(tensor(), parameters=3), b"", "parameters", id="parameters that are a number"),
+        pytest.param(inputs(tensor(), id=7), b"", "id", id="an id that is a number"),
+        pytest.param(inputs(tensor()), b"\x02\0\0\0\xff\xfe", "body", id="bytes that are no UTF-8"),
+        pytest.param(inputs(tensor()), b"\x09\0\0\0ab", "body", id="fewer bytes than a string announces"),
+        pytest.param(inputs(tensor()), b"", "body", id="no bytes"),
+        pytest.param(inputs(tensor(shape=[9])), b"\x02\0\0\0ab", "body", id="another shape"),
         pytest.param(
-            b'{"inputs": [{"name": "item_id", "datatype": "BYTES", "shape": [1], '
-            b'"parameters": {"binary_data_size": 6}}]}\x02\x00\x00\x00\xff\xfe',
-            "104",
-            id="bytes that are no UTF-8",
-        ),
-        pytest.param(
-            b'{"inputs": [{"name": "item_id", "datatype": "BYTES", "shape": [1], '
-            b'"parameters": {"binary_data_size": 6}}]}\x09\x00\x00\x00ab',
-            "104",
-            id="fewer bytes than announced",
+            inputs(tensor(parameters={"binary_data_size": "x"})), b"", "body", id="a size that is text"
         ),
     ],
 )
 def test_binary_requests_are_refused_when_they_cannot_be_read(
-    client: TestClient, content: bytes, length: str
+    client: TestClient, head: dict[str, Any], data: bytes, field: str
 ) -> None:
+    start = json.dumps(head).encode()
+    headers = {"content-type": "application/octet-stream", "inference-header-content-length": str(len(start))}
+    response = client.post(V2, content=start + data, headers=headers)
+    assert (response.status_code, response.json()["field"]) == (400, field)
+
+
+@pytest.mark.parametrize("length", ["two", "-1", "9999"])
+def test_a_wrong_header_length_is_refused(client: TestClient, length: str) -> None:
     headers = {"content-type": "application/octet-stream", "inference-header-content-length": length}
-    response = client.post(V2, content=content, headers=headers)
-    assert (response.status_code, response.json()["field"]) == (400, "body")
+    assert client.post(V2, content=b"{}", headers=headers).status_code == 400
 
 
 @pytest.mark.parametrize("rest", ["", "/ready", "/infer"])

@@ -18,7 +18,7 @@ try:
     from kserve.protocol.infer_type import InferOutput, InferRequest, InferResponse
     from kserve.protocol.model_repository_extension import ModelRepositoryExtension
     from kserve.protocol.rest.server import RESTServer
-    from kserve.utils.utils import cpu_count
+    from kserve.protocol.rest.v2_datamodels import InferenceRequest, RequestInput
 finally:
     sys.argv = _argv
 
@@ -28,11 +28,12 @@ __all__ = [
     "InferRequest",
     "InferResponse",
     "InferenceError",
+    "InferenceRequest",
     "InvalidInput",
     "Model",
     "ModelRepository",
     "ModelRepositoryExtension",
     "RESTServer",
-    "cpu_count",
+    "RequestInput",
     "model_server",
 ]

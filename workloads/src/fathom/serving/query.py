@@ -103,7 +103,7 @@ def _value(feature: FeatureField, value: Any, field: str) -> Any:
     if feature.type == "Numeric":
         right, wanted = _is_number(value), "a finite number"
     elif feature.type == "Categorical":
-        right, wanted = _is_text(value) or _is_number(value), "one string or number"
+        right, wanted = _is_text(value) or _is_code(value), "one string, or a number that is exact"
     else:
         several = isinstance(value, list) and len(value) <= MAX_VALUES and all(map(_is_text, value))
         right = several or _is_text(value)
@@ -121,6 +121,11 @@ def _is_number(value: Any) -> bool:
     return math.isfinite(value) if isinstance(value, float) else abs(value) < 1 << 63
 
 
+def _is_code(value: Any) -> bool:
+    # Codes are compared as text, which a float beyond this has no one form of.
+    return _is_number(value) and (isinstance(value, int) or abs(value) < 1 << 53)
+
+
 def _is_text(value: Any) -> bool:
     # JSON can hold halves of surrogate pairs, which are no text.
     return isinstance(value, str) and len(value) <= MAX_TEXT and is_unicode(value)
@@ -128,4 +133,4 @@ def _is_text(value: Any) -> bool:
 
 def is_unicode(text: str) -> bool:
     """Return whether `text` can be encoded."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -11,56 +11,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from fathom.serving.dataplane import FixedRepository, StrictDataPlane
 from fathom.serving.edge import Edge, refuse
 from fathom.serving.errors import BadRequestError
-from fathom.serving.kserve import (
-    DataPlane,
-    InferenceError,
-    InvalidInput,
-    ModelRepository,
-    ModelRepositoryExtension,
-    RESTServer,
-    model_server,
-)
+from fathom.serving.kserve import ModelRepository, RESTServer, model_server
 from fathom.serving.predictor import Predictor
 from fathom.serving.v1 import path
 
 #: Seconds that requests in flight get after SIGTERM; Kubernetes kills after 30.
 GRACE_SECONDS: Final = 20
-
-
-class StrictDataPlane(DataPlane):
-    """KServe's data plane, whose errors about the request say so, and which is ready when its models are."""
-
-    def decode(self, body: Any, headers: Any, *args: Any, **kwargs: Any) -> Any:
-        """Decode a request.
-
-        Raises:
-            BadRequestError: it cannot be decoded.
-        """
-        try:
-            return super().decode(body, headers, *args, **kwargs)
-        except (InvalidInput, InferenceError, ValueError, TypeError, LookupError, AttributeError) as error:
-            # KServe checks little of a binary request before it reads it.
-            raise BadRequestError("body", "InvalidBody", f"cannot be decoded: {error}") from error
-
-    async def ready(self) -> bool:
-        """Return whether every model answers; KServe says yes whatever they do."""
-        return all(
-            [await self.model_registry.is_model_ready(name) for name in self.model_registry.get_models()]
-        )
-
-
-class FixedRepository(ModelRepositoryExtension):
-    """Models that no client can load or unload: a server has one bundle for life."""
-
-    async def load(self, model_name: str) -> None:
-        """Refuse."""
-        raise BadRequestError("model_name", "Fixed", "this server has one model; roll out a RecModel instead")
-
-    async def unload(self, model_name: str) -> None:
-        """Refuse."""
-        await self.load(model_name)
 
 
 class Server:

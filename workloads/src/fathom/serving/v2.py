@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from fathom.ranking.schema import ID, Schema
@@ -125,7 +125,7 @@ def _values(tensor: Tensor) -> list[Any]:
         raise BadRequestError(
             field, "WrongType", f"datatype {tensor.datatype}; send strings as BYTES, numbers as FP32"
         )
-    values = list(_flat(tensor.data))
+    values = _flat(tensor.data)
     if any(size < 0 for size in tensor.shape) or math.prod(tensor.shape) != len(values):
         raise BadRequestError(
             field, "WrongShape", f"{len(values)} values do not make shape {list(tensor.shape)}"
@@ -141,9 +141,9 @@ def _values(tensor: Tensor) -> list[Any]:
     return values
 
 
-def _flat(data: Any) -> Iterator[Any]:
-    if isinstance(data, list):
-        for value in data:
-            yield from _flat(value)
-    else:
-        yield data
+def _flat(data: Any) -> list[Any]:
+    """Return the values of a list, which may be nested as its shape is."""
+    values: list[Any] = data
+    while any(isinstance(value, list) for value in values):
+        values = [inner for value in values for inner in (value if isinstance(value, list) else [value])]
+    return values

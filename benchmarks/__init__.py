@@ -1,0 +1,1 @@
+"""What our performance claims are measured with: `python -m benchmarks`, or one by its module's name."""
