@@ -1,13 +1,16 @@
 """What the first cluster changes on the host, and the last one puts back."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 # The kubelet, CNI and containerd's shims write to these fixed places.
 _FOLDERS = ("/var/lib/kubelet", "/var/log/containers", "/var/lib/cni", "/run/containerd")
+_LEFTOVERS = (
+    "/var/lib/kubelet/device-plugins/kubelet.sock",
+    "/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint",
+)
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,24 @@ class Host:
             return
         before = json.loads(self._record.read_text())
         _FORWARDING.write_text(before["forwarding"])
+        for leftover in map(Path, _LEFTOVERS):
+            if any(leftover.is_relative_to(folder) for folder in before["absent"]):
+                leftover.unlink(missing_ok=True)
         for folder in before["absent"]:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_empty(Path(folder))
         self._record.unlink()
 
     def claimed_slots(self) -> dict[str, int]:
         """Name of each cluster that is up, or died, → its network slot."""
         return {file.parent.name: int(file.read_text()) for file in self.state.glob("*/slot")}
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder and those below it as far as they hold nothing: another program may use it by now."""
+    if not folder.is_dir():
+        return
+    for below in folder.iterdir():
+        if below.is_dir() and not below.is_symlink():
+            remove_empty(below)
+    if not any(folder.iterdir()):
+        folder.rmdir()

@@ -136,11 +136,12 @@ class Node:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "10-fathom.conflist").write_text(json.dumps(cni_config(self)))
 
-    def forget_containers(self) -> None:
-        """Remove all containers from a containerd whose processes are gone, keeping its images."""
-        for container in self.ctr("containers", "list", "--quiet").split():
-            self.ctr("containers", "delete", container)
-        cgroups.remove(self.cgroup)
+    def forget_containers(self) -> list[str]:
+        """Remove all containers, whose processes must be gone, but no image; returns their ids."""
+        containers = self.ctr("containers", "list", "--quiet").split()
+        if containers:
+            self.ctr("containers", "delete", *containers)
+        return containers
 
 
 def containerd_config(node: Node, *, janitor: bool) -> str:

@@ -26,9 +26,9 @@ def sweep(node: Node, network: Network) -> None:
         socket.unlink(missing_ok=True)
     if node.run.exists():
         shutil.rmtree(node.run)
-    _forget_containers(node)
+    containers = _forget_containers(node)
     network.down()
-    _remove_traces(node)
+    _remove_traces(node, containers)
 
 
 def _strays(node: Node) -> list[Process]:
@@ -49,25 +49,27 @@ def _shim_sockets(node: Node) -> list[Path]:
     return [Path(address.removeprefix("unix://")) for address in addresses if address.startswith("unix://")]
 
 
-def _forget_containers(node: Node) -> None:
+def _forget_containers(node: Node) -> list[str]:
     """Containers are remembered in the image store: the next kubelet must not find them there."""
     cgroups.remove(node.cgroup)
     if not (node.store / "io.containerd.metadata.v1.bolt").exists():
-        return
+        return []
     node.start_containerd(janitor=True)
     try:
-        node.forget_containers()
+        containers = node.forget_containers()
     finally:
         node.processes.stop("containerd")
         shutil.rmtree(node.run)
     for remembered in ("containers", "sandboxes"):
         shutil.rmtree(node.store / "io.containerd.grpc.v1.cri" / remembered, ignore_errors=True)
+    return containers
 
 
-def _remove_traces(node: Node) -> None:
+def _remove_traces(node: Node, containers: list[str]) -> None:
     """What the kubelet and CNI write at fixed places of the host."""
-    for result in _NETWORK_RESULTS.glob(f"fathom-{node.cluster}-*"):
-        result.unlink()
+    for container in containers:
+        for result in _NETWORK_RESULTS.glob(f"*-{container}-*"):
+            result.unlink()
     for link in _LINKS_TO_LOGS.glob("*"):
         if link.is_symlink() and link.readlink().is_relative_to(node.pod_logs):
             link.unlink()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import mounts, pki, processes
+from cluster import host, mounts, pki, processes
 from cluster.console import ClusterError
 from cluster.network import Network, free_slot
 
@@ -96,3 +96,17 @@ def test_a_certificate_is_signed_by_its_authority_and_names_its_hosts():
     names = issued.extensions.get_extension_for_class(pki.x509.SubjectAlternativeName).value
     assert names.get_values_for_type(pki.x509.DNSName) == ["localhost"]
     assert [str(one) for one in names.get_values_for_type(pki.x509.IPAddress)] == ["10.96.0.1"]
+
+
+def test_folders_that_another_program_uses_by_now_stay(tmp_path: Path):
+    (tmp_path / "containerd" / "s").mkdir(parents=True)
+    (tmp_path / "containerd" / "theirs").mkdir()
+    (tmp_path / "containerd" / "theirs" / "socket").touch()
+    host.remove_empty(tmp_path / "containerd")
+    assert [one.name for one in (tmp_path / "containerd").iterdir()] == ["theirs"]
+
+
+def test_folders_that_hold_nothing_go(tmp_path: Path):
+    (tmp_path / "cni" / "results").mkdir(parents=True)
+    host.remove_empty(tmp_path / "cni")
+    assert not (tmp_path / "cni").exists()
