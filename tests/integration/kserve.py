@@ -30,8 +30,8 @@ class KServe:
     """The controllers of one namespace, at work on a thread of their own."""
 
     namespace: Namespace
-    #: Versions whose pods never become ready, with what they say.
-    broken: dict[str, str] = field(default_factory=dict[str, str])
+    #: RecModel and version whose pods never become ready, with what they say.
+    broken: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -58,7 +58,7 @@ class KServe:
 
     def _standard(self, service: Object) -> Object:
         name, predictor = service["metadata"]["name"], service["spec"]["predictor"]
-        problem = self.broken.get(_version(predictor))
+        problem = self.broken.get(_whose(predictor))
         if not self.namespace.find("Pod", f"{name}-predictor-0"):
             self._pod(service, problem)
         return {
@@ -89,7 +89,7 @@ class KServe:
         name, predictor = service["metadata"]["name"], service["spec"]["predictor"]
         created = self._revision(service)
         before: Object = service.get("status", {}).get("components", {}).get("predictor", {})
-        problem = self.broken.get(_version(predictor))
+        problem = self.broken.get(_whose(predictor))
         latest_ready = created if problem is None else before.get("latestReadyRevision")
         rolled_out = before.get("latestRolledoutRevision")
         percent = predictor.get("canaryTrafficPercent")
@@ -130,14 +130,14 @@ class KServe:
                 "spec": {"containers": [{"name": "kserve-container", "image": "x"}]},
             }
         )
-        problem = self.broken.get(_version(predictor))
+        problem = self.broken.get(_whose(predictor))
         state = {"conditions": [_ready(problem is None, problem or "")]}
         self.namespace.patch_status("Revision", revision, state)
         return revision
 
 
-def _version(predictor: Object) -> str:
-    return predictor["labels"][Labels.RUN]
+def _whose(predictor: Object) -> tuple[str, str]:
+    return predictor["labels"][Labels.NAME], predictor["labels"][Labels.RUN]
 
 
 def _made_of(meta: Object) -> tuple[str, str]:

@@ -79,8 +79,16 @@ def _want(seen: RecModelSeen, spec: RecModelSpec, platform: Platform, needed: Ne
     status = status.model_copy(update={"features": list(needed.features.values())})
     if status.candidate is None or status.candidate.name != version:
         status = _without_rollout(status)
-    course = Course(spec, seen.owner, platform, version, needed.features, status.stable, seen.retry)
+    judge = _judged_against(status, version)
+    course = Course(spec, seen.owner, platform, version, needed.features, judge, seen.retry)
     return _settled(seen, course, status) or _next(seen, course, status)
+
+
+def _judged_against(status: RecModelStatus, version: str) -> Version | None:
+    """Return the version that `version` has to beat, or had to: it stays part of what its evaluation was."""
+    if status.stable is None or status.stable.name != version:
+        return status.stable
+    return next((each for each in status.history if each.name != version), None)
 
 
 def _settled(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Want | None:
