@@ -1,0 +1,111 @@
+"""Carrying out a plan: no write without a difference, and none that a Job would refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders.seen import PLATFORM, captioning, carried_out, resource
+
+from fathom_operator.apply import RefusedError, apply_children, apply_status, changes
+from fathom_operator.captionjob.decide import decide
+from fathom_operator.events import post
+from fathom_operator.kube.client import Kube
+from fathom_operator.kube.errors import ConflictError, InvalidError
+from fathom_operator.kube.resources import CAPTION_JOBS, Obj, Resource
+from fathom_operator.plan import Note, Plan, ref
+
+
+class Recorder(Kube):
+    """Writes down what is written."""
+
+    def __init__(self, trouble: Exception | None = None) -> None:
+        self.writes: list[tuple[str, str, Any]] = []
+        self.trouble = trouble
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Obj | None:
+        return {"count": 3}
+
+    def apply(self, resource: Resource, obj: Obj, subresource: str | None = None) -> Obj:
+        return self._write("apply", subresource or resource.kind, obj)
+
+    def patch(self, resource: Resource, namespace: str | None, name: str, changes: Obj) -> Obj:
+        return self._write("patch", resource.kind, changes)
+
+    def create(self, resource: Resource, namespace: str | None, obj: Obj) -> Obj:
+        return self._write("create", resource.kind, obj)
+
+    def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
+        self._write("delete", resource.kind, name)
+
+    def _write(self, verb: str, what: str, body: Any) -> Obj:
+        if self.trouble is not None and verb != "patch":
+            raise self.trouble
+        self.writes.append((verb, what, body))
+        return {}
+
+
+SEEN = captioning(spec__shards=4)
+PLAN = decide(SEEN, PLATFORM)
+
+
+def test_what_is_missing_is_made_the_task_before_the_job() -> None:
+    kube = Recorder()
+    apply_children(kube, "shop", PLAN, {})
+    assert [(verb, what) for verb, what, _ in kube.writes] == [("apply", "ConfigMap"), ("apply", "Job")]
+
+
+def test_what_is_there_is_not_written_again() -> None:
+    assert list(changes(PLAN, carried_out(SEEN, PLAN).children)) == []
+
+
+def test_of_a_job_only_the_parallelism_follows() -> None:
+    wider = decide(captioning(spec__shards=4, spec__parallelism=3, spec__queueName="x"), PLATFORM)
+    children = carried_out(SEEN, PLAN).children
+    [change] = [c for c in changes(wider, children) if c.child["kind"] == "Job"]
+    assert change.patch == {"spec": {"parallelism": 3}}
+
+
+def test_a_task_that_differs_is_applied() -> None:
+    [config_map, _] = PLAN.desired
+    other = {
+        **config_map,
+        "metadata": {**config_map["metadata"], "annotations": {"fathom.dev/spec-hash": "old"}},
+    }
+    children = carried_out(SEEN, PLAN).children | {ref(config_map): other}
+    assert [c.child for c in changes(PLAN, children)] == [config_map]
+
+
+def test_an_invalid_child_is_refused_in_the_servers_words() -> None:
+    kube = Recorder(InvalidError(422, "Invalid", "spec.template: bad"))
+    with pytest.raises(RefusedError, match=r"spec\.template: bad"):
+        apply_children(kube, "shop", PLAN, {})
+
+
+def test_a_status_that_is_as_it_was_is_not_written() -> None:
+    kube = Recorder()
+    obj = resource(SEEN.obj, PLAN.status)
+    apply_status(kube, CAPTION_JOBS, obj, PLAN.status)
+    assert kube.writes == []
+
+
+def test_a_new_status_is_written_once_and_only_to_the_resource_it_is_about() -> None:
+    kube = Recorder()
+    apply_status(kube, CAPTION_JOBS, SEEN.obj, PLAN.status)
+    [(verb, what, body)] = kube.writes
+    assert (verb, what) == ("apply", "status")
+    assert body["metadata"] == {"name": "catalog", "namespace": "shop", "uid": "0000-uid"}
+    assert "spec" not in body
+
+
+def test_plans_delete() -> None:
+    kube = Recorder()
+    apply_children(kube, "shop", Plan({}, delete=(ref(PLAN.desired[1]),)), {})
+    assert [(verb, what) for verb, what, _ in kube.writes] == [("delete", "Job")]
+
+
+def test_saying_the_same_again_counts_up_one_event() -> None:
+    kube = Recorder(ConflictError(409, "AlreadyExists", ""))
+    post(kube, SEEN.obj, Note("Warning", "MissingClaim", "no claim"))
+    [(verb, what, body)] = kube.writes
+    assert (verb, what, body["count"]) == ("patch", "Event", 4)
