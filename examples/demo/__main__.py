@@ -59,7 +59,7 @@ def run(view: View, source: Path | None, out: Path, ingress: str, *, small: bool
         kube, helm = environment.cluster_up(view)
     with view.step("Images"):
         images = environment.images_loaded()
-    context = Context(kube, view, data, f"demo-{data.about.name}", out, images, ingress)
+    context = Context(kube, view, data, f"demo-{data.about.name}{'-small' * small}", out, images, ingress)
     try:
         with view.step("Fathom, by Helm"):
             environment.chart_installed(environment.Environment(kube, helm, images), view)

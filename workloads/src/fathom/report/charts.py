@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,11 @@ class _Scale:
         step = (self.high - self.low) / (count - 1)
         return [Tick(self(value), f"{value:.3g}") for value in (self.low + n * step for n in range(count))]
 
+    def whole_ticks(self, most: int) -> list[Tick]:
+        """Return ticks at whole numbers: there is no epoch 2.25."""
+        step = max(1, math.ceil((self.high - self.low) / (most - 1)))
+        return [Tick(self(n), str(n)) for n in range(math.ceil(self.low), math.floor(self.high) + 1, step)]
+
 
 def draw(chart: Chart) -> Drawing | None:
     """Return `chart` in pixels, or None where no curve has a point."""
@@ -68,8 +74,9 @@ def draw(chart: Chart) -> Drawing | None:
         return None
     x = _scale([p[0] for p in points], _LEFT, WIDTH - _RIGHT)
     y = _scale([p[1] for p in points], HEIGHT - _BOTTOM, _TOP)
+    x_ticks = x.whole_ticks(8) if all(p[0] == int(p[0]) for p in points) else x.ticks(5)
     lines = [_line(curve, number, x, y) for number, curve in enumerate(chart.curves)]
-    return Drawing(chart, lines, x.ticks(5), y.ticks(5))
+    return Drawing(chart, lines, x_ticks, y.ticks(5))
 
 
 def _scale(values: Sequence[float], start: float, end: float) -> _Scale:
