@@ -38,7 +38,7 @@ def changes(plan: Plan, children: Children) -> Iterator[Change]:
             parallelism = wanted["spec"]["parallelism"]
             if existing["spec"].get("parallelism") != parallelism:
                 yield Change(wanted, {"spec": {"parallelism": parallelism}})
-        elif _spec_hash(existing) != _spec_hash(wanted):
+        elif (_spec_hash(existing), _share(existing)) != (_spec_hash(wanted), _share(wanted)):
             yield Change(wanted)
 
 
@@ -80,6 +80,11 @@ def _apply(kube: Kube, namespace: str, change: Change) -> None:
             kube.patch(resource, namespace, child["metadata"]["name"], change.patch)
     except InvalidError as error:
         raise RefusedError(error.message) from error
+
+
+def _share(obj: Obj) -> int | None:
+    """Return the canary's share of an InferenceService, which is not in the hash."""
+    return obj.get("spec", {}).get("predictor", {}).get("canaryTrafficPercent")
 
 
 def _spec_hash(obj: Obj) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from builders.seen import PLATFORM, captioning, carried_out, resource
 
+from fathom_api.recmodel import Serving, Version
 from fathom_operator.apply import RefusedError, apply_children, apply_status, changes
 from fathom_operator.captionjob.decide import decide
 from fathom_operator.events import post
@@ -14,6 +15,7 @@ from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import ConflictError, InvalidError
 from fathom_operator.kube.resources import CAPTION_JOBS, Obj, Resource
 from fathom_operator.plan import Note, Plan, ref
+from fathom_operator.recmodel.predictor import knative_service
 
 
 class Recorder(Kube):
@@ -74,6 +76,17 @@ def test_a_task_that_differs_is_applied() -> None:
     }
     children = carried_out(SEEN, PLAN).children | {ref(config_map): other}
     assert [c.child for c in changes(PLAN, children)] == [config_map]
+
+
+def test_a_new_share_is_applied() -> None:
+    serving = Serving.model_validate({"mode": "Knative"})
+    version = Version(name="v-1", digest="sha256:1", uri="pvc://data/v-1")
+    ten, fifty, everything = (
+        knative_service(SEEN.owner, serving, version, PLATFORM, percent=percent) for percent in (10, 50, None)
+    )
+    assert [c.child for c in changes(Plan({}, desired=(fifty,)), {ref(ten): ten})] == [fifty]
+    assert [c.child for c in changes(Plan({}, desired=(everything,)), {ref(ten): ten})] == [everything]
+    assert list(changes(Plan({}, desired=(ten,)), {ref(ten): ten})) == []
 
 
 def test_an_invalid_child_is_refused_in_the_servers_words() -> None:

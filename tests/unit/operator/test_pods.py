@@ -181,6 +181,17 @@ def test_knative_is_told_the_share_and_the_version() -> None:
     assert "securityContext" not in predictor
 
 
+def test_a_new_share_alone_starts_no_new_pods() -> None:
+    """Knative makes a revision of whatever changes in the template, annotations included."""
+
+    def template(percent: int | None) -> Obj:
+        isvc = knative_service(OWNER, Serving(), VERSION, PLATFORM, percent=percent)
+        predictor = {k: v for k, v in isvc["spec"]["predictor"].items() if k != "canaryTrafficPercent"}
+        return {"metadata": isvc["metadata"], "predictor": predictor}
+
+    assert template(10) == template(50) == template(None)
+
+
 def test_standard_is_one_service_a_version_without_a_route_of_its_own() -> None:
     isvc = standard_service(OWNER, Serving.model_validate({"mode": "Standard"}), VERSION, PLATFORM)
     assert isvc["metadata"]["name"] == "movies-01234567"

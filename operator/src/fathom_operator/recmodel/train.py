@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -146,8 +147,13 @@ def _told(course: Course, status: RecModelStatus, state: WorkState) -> dict[str,
     """Return the metrics of each arm: the pod's, or those read from it before."""
     pod = latest_by_index(state.pods).get(0)
     if pod is not None and pod.outcome is not None and pod.outcome.arms:
-        return {arm: Metrics.model_validate(finite(m)) for arm, m in pod.outcome.arms.items()}
+        return {arm: Metrics.model_validate(_rounded(m)) for arm, m in pod.outcome.arms.items()}
     return {m.arm: m for m in status.metrics} if status.evaluation_uri == course.evaluation_uri else {}
+
+
+def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics as people read them; their sampling error is far above the sixth digit."""
+    return {name: round(value, 6) for name, value in finite(metrics).items()}
 
 
 def _measured(course: Course, status: RecModelStatus, told: dict[str, Metrics]) -> RecModelStatus:
