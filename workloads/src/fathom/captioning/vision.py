@@ -21,7 +21,7 @@ class EfficientNetLiteConfig(PreTrainedConfig):
 
     model_type = "fathom_efficientnet_lite"
     hidden_size: int = 1280
-    grid: int = 4
+    grid: int = 2
 
 
 class EfficientNetLiteModel(PreTrainedModel):
