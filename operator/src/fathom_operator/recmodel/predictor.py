@@ -27,14 +27,15 @@ def knative_service(
     owner: Owner, serving: Serving, version: Version, platform: Platform, *, percent: int | None
 ) -> Obj:
     """Return the one InferenceService of Knative mode; the latest revision gets `percent`, all if None."""
-    predictor = _predictor(owner, serving, version, platform)
-    if percent is not None:
-        predictor["canaryTrafficPercent"] = percent
     annotations = {"serving.kserve.io/deploymentMode": "Knative"}
     labels = owner.labels(STAGE, version.name)
-    return owner.child(
-        INFERENCE_SERVICES, owner.name, labels, {"spec": {"predictor": predictor}}, annotations
-    )
+    body = {"spec": {"predictor": _predictor(owner, serving, version, platform)}}
+    isvc = owner.child(INFERENCE_SERVICES, owner.name, labels, body, annotations)
+    if percent is not None:
+        # After the hash has been taken: KServe hands annotations on to the revision's template, so a hash
+        # that changed with the share would start new pods at every step.
+        isvc["spec"]["predictor"]["canaryTrafficPercent"] = percent
+    return isvc
 
 
 def standard_service(owner: Owner, serving: Serving, version: Version, platform: Platform) -> Obj:
