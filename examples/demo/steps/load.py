@@ -15,6 +15,7 @@ _MARK = "description.json"
 
 def load(context: Context) -> None:
     """Put the data set on the volume, unless it lies there already."""
+    wait_for("the namespace's last deletion ends", lambda: not _leaving(context), timeout=300)
     context.kube.apply(manifests.load("namespace", context.namespace))
     context.kube.apply(manifests.load("volumes", context.namespace))
     open_volumes(context)
@@ -51,6 +52,11 @@ def fetch(context: Context, *patterns: str) -> tarfile.TarFile:
     script = f"cd /volumes/{manifests.OUTPUT} && tar c $(ls -d {' '.join(patterns)} 2>/dev/null)"
     data = context.kube.exec("loader", context.namespace, "sh", "-c", script)
     return tarfile.open(fileobj=io.BytesIO(data))
+
+
+def _leaving(context: Context) -> bool:
+    found = context.kube.find("namespace", context.namespace, context.namespace)
+    return bool(found) and found["status"].get("phase") == "Terminating"
 
 
 def _running(context: Context) -> bool:

@@ -114,3 +114,9 @@ def test_parts_without_content_are_left_out() -> None:
 def test_bytes_that_are_no_picture_are_not_passed_on() -> None:
     html = render(a_report(items=[Item("1", "t", "c", picture=b"<html>")], top=[]))
     assert 'src="data:,"' in html
+
+
+def test_epochs_are_marked_at_whole_numbers() -> None:
+    curve = Curve("loss", [(epoch, 1 / epoch) for epoch in range(1, 7)])
+    html = render(a_report(charts=[Chart("c", "epoch", "loss", [curve])]))
+    assert re.findall(r'text-anchor="middle">([^<]+)<', html) == ["1", "2", "3", "4", "5", "6", "epoch"]
