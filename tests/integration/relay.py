@@ -28,14 +28,9 @@ class Write:
     code: int
 
     @property
-    def about_the_lease(self) -> bool:
-        """Return whether it is part of electing a leader: whoever leads, others may try."""
-        return "/leases" in self.path
-
-    @property
-    def asks(self) -> bool:
-        """Return whether it only asks, in the form of a write."""
-        return self.path.endswith("reviews")
+    def needs_no_lease(self) -> bool:
+        """Return whether any replica may do it: try for the lease, label its own pod, ask about a token."""
+        return "/leases" in self.path or "/pods/operator-" in self.path or self.path.endswith("reviews")
 
 
 @dataclass
@@ -47,9 +42,8 @@ class Relay:
     cut: threading.Event = field(default_factory=threading.Event)
 
     def changes(self, since: float = 0.0) -> list[Write]:
-        """Return what the operator changed after `since`, but for its claims to the lease."""
-        changes = [each for each in self.writes if not each.about_the_lease and not each.asks]
-        return [each for each in changes if each.at > since]
+        """Return what the operator changed after `since` that only a leader may."""
+        return [each for each in self.writes if not each.needs_no_lease and each.at > since]
 
 
 @contextmanager
@@ -84,6 +78,13 @@ def _handler(upstream: httpx.Client, relay: Relay) -> type[BaseHTTPRequestHandle
         protocol_version = "HTTP/1.1"
 
         def _forward(self) -> None:
+            try:
+                self._exchange()
+            except (httpx.HTTPError, OSError):
+                # One of the two sides has gone; that is what these tests do to them.
+                self.close_connection = True
+
+        def _exchange(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if relay.cut.is_set():
                 self.close_connection = True
@@ -114,12 +115,8 @@ def _handler(upstream: httpx.Client, relay: Relay) -> type[BaseHTTPRequestHandle
             self._chunk(b"")
 
         def _chunk(self, data: bytes) -> None:
-            try:
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-                self.wfile.flush()
-            except OSError:
-                # The operator has gone; that is what these tests do to it.
-                self.close_connection = True
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+            self.wfile.flush()
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing: `writes` has it."""
