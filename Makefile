@@ -65,7 +65,7 @@ cluster-down: $(VENV) ## Take the cluster away, without a trace
 
 bench: $(VENV) ## Measure: captions per second, training steps per second, requests per second
 	$(STEP) "Benchmarks" $(PY) -m benchmarks
-	$(NEXT) "compare with benchmarks/README.md"
+	$(NEXT) "'python -m benchmarks --help' measures one thing, longer"
 
 lock: ## Write requirements.lock from the pyproject.toml files (UPGRADE=1 moves every version)
 	$(STEP) "Lock" scripts/lock.sh $(if $(UPGRADE),--upgrade)

@@ -15,7 +15,7 @@ check "style" ruff check --quiet .
 check "formatting" ruff format --check --quiet .
 check "types" pyright --warnings
 check "YAML" yamllint --strict .
-check "Containerfiles" hadolint images/*/Containerfile
+check "Containerfiles" hadolint images/Containerfile
 check "generated files" python -m fathom_api.generate . --check
 check "lock file" scripts/lock.sh --check
 check "chart and manifests" python scripts/manifests.py

@@ -4,11 +4,12 @@ set -uo pipefail
 label=$1
 shift
 started=$SECONDS
-say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+if [ -t 1 ]; then mark=$'\033[1m==>\033[0m'; else mark='==>'; fi
+say() { printf '%s %s\n' "$mark" "$*"; }
 elapsed() { printf '%d:%02d' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
 
 say "$label"
-while sleep 60; do say "$label: at it for $(elapsed)"; done &
+while sleep 60 </dev/null >/dev/null 2>&1; do say "$label: at it for $(elapsed)"; done &
 clock=$!
 trap 'kill "$clock" 2>/dev/null' EXIT
 "$@"
