@@ -2,7 +2,8 @@
 
 `python -m benchmarks.serving [--bundle FOLDER] [--requests N]` starts `fathom serve` on 127.0.0.1 and asks it
 one request after the other over one connection, with 100 and 500 candidates, over v1, v2 and v2 with binary
-tensors. The ratio is to a bare call of the scorer, in this process, with the same candidates and threads.
+tensors. The ratio is to a bare call of the scorer, in this process, with the same candidates and threads; it
+is of CPU time, which other work on the machine changes less than latency.
 """
 
 from __future__ import annotations
@@ -39,10 +40,11 @@ WARM_UP = 50
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds."""
+    """Milliseconds; `cpu` is the mean that the process that answers computes for one request."""
 
     p50: float
     p99: float
+    cpu: float
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,25 @@ class Message:
     headers: dict[str, str]
 
 
-def measure(calls: Sequence[Callable[[], object]]) -> Latency:
+def measure(calls: Sequence[Callable[[], object]], cpu_seconds: Callable[[], float]) -> Latency:
     """Return the latency of `calls`, the first ones not counted."""
+    for call in calls[:WARM_UP]:
+        call()
     milliseconds: list[float] = []
-    for call in calls:
+    cpu_before = cpu_seconds()
+    for call in calls[WARM_UP:]:
         started = time.perf_counter()
         call()
         milliseconds.append((time.perf_counter() - started) * 1000)
-    cuts = quantiles(milliseconds[WARM_UP:], n=100)
-    return Latency(cuts[49], cuts[98])
+    cpu = (cpu_seconds() - cpu_before) * 1000 / len(milliseconds)
+    cuts = quantiles(milliseconds, n=100)
+    return Latency(cuts[49], cuts[98], cpu)
+
+
+def cpu_seconds_of(client: httpx.Client) -> float:
+    """Return the CPU time of the server so far, which its metrics tell."""
+    lines = client.get("/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("process_cpu_seconds_total "))
 
 
 def v1(user: str, items: list[str]) -> Message:
@@ -104,11 +116,15 @@ def served(folder: Path) -> Iterator[httpx.Client]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "fathom.cli", "serve", "--bundle", str(folder), "--model-name", "bench"]
-    with subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL) as process:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    with (
+        subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        try:
             _wait(client, process)
             yield client
-        process.terminate()
+        finally:
+            process.terminate()
 
 
 def _wait(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
@@ -134,18 +150,20 @@ def _askings(bundle: Bundle, size: int, count: int) -> list[tuple[str, list[str]
 
 
 def rows(folder: Path, requests: int) -> Iterator[tuple[str, int, Latency, float]]:
-    """Yield protocol, candidates, latency, and its ratio to the bare scorer's."""
+    """Yield protocol, candidates, latency, and its CPU time as a multiple of the bare scorer's."""
     bundle = load(folder)
     torch.set_num_threads(torch_threads())
     with served(folder) as client:
         for size in SIZES:
             askings = _askings(bundle, size, requests + WARM_UP)
-            bare = measure([lambda u=u, i=i: bundle.score(ScoreRequest(u, candidates=i)) for u, i in askings])
+            calls = [lambda u=u, i=i: bundle.score(ScoreRequest(u, candidates=i)) for u, i in askings]
+            bare = measure(calls, time.process_time)
             yield "scorer, no HTTP", size, bare, 1.0
             for name, write in (("v1", v1), ("v2", v2), ("v2 binary", v2_binary)):
                 messages = [write(user, items) for user, items in askings]
-                found = measure([lambda m=m: post(client, m) for m in messages])
-                yield name, size, found, found.p50 / bare.p50
+                posts = [lambda m=m: post(client, m) for m in messages]
+                found = measure(posts, lambda: cpu_seconds_of(client))
+                yield name, size, found, found.cpu / bare.cpu
 
 
 def main() -> None:
@@ -156,13 +174,15 @@ def main() -> None:
     options.add_argument("--requests", type=int, default=500, help="of each kind (default: %(default)s)")
     given = options.parse_args()
     print(f"{os.cpu_count()} CPUs, {torch_threads()} thread a request, {platform.machine()}")
-    print("| request | candidates | p50 ms | p99 ms | p50 / scorer |\n| --- | ---: | ---: | ---: | ---: |")
+    print("| request | candidates | p50 ms | p99 ms | CPU ms | CPU / scorer |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.bundle or make_bundle(
             Path(scratch), items=10_000, users=1_000, dim=16, hidden=(128, 64)
         )
         for name, size, found, ratio in rows(folder, given.requests):
-            print(f"| {name} | {size} | {found.p50:.2f} | {found.p99:.2f} | {ratio:.1f} |", flush=True)
+            times = f"{found.p50:.2f} | {found.p99:.2f} | {found.cpu:.2f}"
+            print(f"| {name} | {size} | {times} | {ratio:.1f} |", flush=True)
 
 
 if __name__ == "__main__":
