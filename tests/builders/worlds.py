@@ -13,7 +13,7 @@ from fathom import manifest
 from fathom_api.tasks import EvaluateTask, TrainTask
 
 COLOURS = ["red", "green", "blue"]
-USERS, ITEMS, ROWS = 30, 40, 1200
+USERS, ITEMS, ROWS = 30, 40, 3000
 
 
 def make_world(folder: Path, *, rows: int = ROWS, seed: int = 0) -> Path:
@@ -82,7 +82,7 @@ def train_task(world: Path, output: Path, *, captions: bool = True, **changes: A
             "item": [{"column": "price", "type": "Numeric"}, {"column": "tags", "type": "CategoricalList"}],
         },
         "model": {"embeddingDim": 4, "hiddenUnits": [8]},
-        "training": {"epochs": 3, "batchSize": 100, "learningRate": 0.01},
+        "training": {"epochs": 3, "batchSize": 100, "learningRate": 0.03},
         "output": str(output),
     }
     if captions:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.run import parse_args, run
 
 from fathom.errors import InvalidInputError
+
+#: Module of the training process.
+WORKER = "fathom.ranking.worker"
 
 
 class TrainingProcessError(Exception):
@@ -18,6 +24,8 @@ class TrainingProcessError(Exception):
 
 def launch(folder: Path, processes: int) -> None:
     """Train the job in `folder` with `processes` processes on this machine, and wait for them.
+
+    torchrun's agent runs in this process: a second interpreter with torch in it would cost seconds.
 
     Raises:
         InvalidInputError: there are fewer GPUs than processes.
@@ -29,18 +37,27 @@ def launch(folder: Path, processes: int) -> None:
             f"{processes} processes, but {torch.cuda.device_count()} GPUs: lower training.processesPerNode, "
             "or ask for as many GPUs in training.template.resources",
         )
-    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "--module"]
     # One thread a process: enough for a ranker, and results do not depend on the machine's cores.
-    environment = {"OMP_NUM_THREADS": "1", **os.environ}
-    command = [sys.executable, "-m", *torchrun, "fathom.ranking.worker", str(folder)]
-    with subprocess.Popen(command, env=environment) as running:
-        try:
-            code = running.wait()
-        except BaseException:
-            # torchrun passes it on to the processes it started.
-            running.terminate()
-            raise
-    if code:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    arguments = ["--standalone", f"--nproc-per-node={processes}", "--module", WORKER, str(folder)]
+    try:
+        with _own_signal_handlers():
+            run(parse_args(arguments))
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
         raise TrainingProcessError(
-            f"training ended with exit code {code}; its log says why; another try goes on from the last epoch"
-        )
+            f"training process {rank} ended with {failure.exitcode}; its log says why; "
+            "another try goes on from the last epoch"
+        ) from error
+
+
+@contextmanager
+def _own_signal_handlers() -> Generator[None]:
+    """Put our signal handlers back in the end: torchrun's agent leaves its own behind."""
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+    before = {number: signal.getsignal(number) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

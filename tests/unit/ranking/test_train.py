@@ -1,0 +1,145 @@
+"""`fathom train` leaves the same bundle whatever happens on the way."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders.worlds import train_task
+from safetensors.numpy import load_file
+
+from fathom import manifest
+from fathom.errors import InvalidInputError
+from fathom.ranking import bundle, launch, scorer
+from fathom.ranking.checkpoint import STATE
+from fathom.ranking.command import CHECKPOINTS, train
+from fathom.ranking.launch import TrainingProcessError
+from fathom.ranking.scorer import ScoreRequest
+from fathom_api.progress import Outcome
+
+TESTS = Path(__file__).parents[2]
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    return load_file(folder / bundle.WEIGHTS)
+
+
+class TestTheBundle:
+    def test_is_sealed_and_said_to_be_done(self, trained: tuple[Path, Outcome]) -> None:
+        folder, outcome = trained
+        assert manifest.verify(folder).digest == outcome.digest
+        assert outcome.progress.done == outcome.progress.total
+        assert set(outcome.progress.metrics) == {"epoch", "loss", "validation_auc", "percent"}
+        assert not (folder / CHECKPOINTS).exists()
+
+    def test_has_learned_tastes_from_captions(self, trained: tuple[Path, Outcome]) -> None:
+        folder, outcome = trained
+        assert outcome.progress.metrics["validation_auc"] > 0.7
+        scores = scorer.load(folder).score(ScoreRequest(user_id="0", candidates=["0", "3", "1", "2"]))
+        assert scores[:2].min() > scores[2:].max()
+
+    def test_holds_the_latest_likes_of_each_user(self, trained: tuple[Path, Outcome]) -> None:
+        _, parts, _ = bundle.read(trained[0])
+        assert len(parts.histories) == len(parts.users.names)
+        assert {len(h) for h in parts.histories} == {5}
+
+    def test_has_a_card_that_says_from_what_and_how(self, trained: tuple[Path, Outcome]) -> None:
+        card = (trained[0] / bundle.CARD).read_text()
+        info = bundle.read_info(trained[0])
+        assert all(field.name in card for field in info.features.user + info.features.item)
+        assert f"{info.sizes['train']:,} interactions" in card
+        assert info.split_digest in card
+
+    def test_damage_is_refused(self, trained: tuple[Path, Outcome], tmp_path: Path) -> None:
+        folder = tmp_path / "copy"
+        shutil.copytree(trained[0], folder)
+        (folder / bundle.INFO).write_text((folder / bundle.INFO).read_text().replace("DCNv2", "DLRM"))
+        with pytest.raises(InvalidInputError, match="differs from its manifest"):
+            scorer.load(folder)
+
+
+@pytest.fixture(scope="module")
+def served(trained: tuple[Path, Outcome]) -> scorer.Bundle:
+    return scorer.load(trained[0])
+
+
+class TestScoring:
+    def test_all_items_are_scored_unless_candidates_are_named(self, served: scorer.Bundle) -> None:
+        every = served.score(ScoreRequest(user_id="4"))
+        some = served.score(ScoreRequest(user_id="4", candidates=served.item_ids[5:8]))
+        assert every[5:8] == pytest.approx(some, abs=1e-6)
+        assert ((every > 0) & (every < 1)).all()
+
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            pytest.param(ScoreRequest(user_id="nobody", candidates=["1"]), id="an unknown user"),
+            pytest.param(ScoreRequest(candidates=["1"]), id="no user"),
+            pytest.param(ScoreRequest(user_id="1", candidates=["nothing"]), id="an unknown item"),
+            pytest.param(
+                ScoreRequest(user_id="1", history=["nothing"], candidates=["1"]), id="an unknown like"
+            ),
+            pytest.param(
+                ScoreRequest(features={"favourite": "pink"}, candidates=["1"]), id="an unknown value"
+            ),
+            pytest.param(ScoreRequest(features={"age": None}, candidates=["1"]), id="a missing value"),
+        ],
+    )
+    def test_the_unknown_is_scored(self, request_: ScoreRequest, served: scorer.Bundle) -> None:
+        assert 0 < served.score(request_)[0] < 1
+
+    def test_no_candidates_give_no_scores(self, served: scorer.Bundle) -> None:
+        assert served.score(ScoreRequest(user_id="1", candidates=[])).shape == (0,)
+
+    def test_the_request_may_say_what_the_bundle_knows(
+        self, served: scorer.Bundle, trained: tuple[Path, Outcome]
+    ) -> None:
+        _, parts, _ = bundle.read(trained[0])
+        same = ScoreRequest(
+            user_id="4",
+            history=parts.histories[parts.users.names.index("4")],
+            features={"favourite": "green", "age": 24},
+        )
+        assert served.score(same) == pytest.approx(served.score(ScoreRequest(user_id="4")), abs=1e-6)
+
+    def test_a_newcomer_s_history_and_features_matter(self, served: scorer.Bundle) -> None:
+        plain = served.score(ScoreRequest())
+        assert not np.allclose(served.score(ScoreRequest(history=["1", "4", "7"])), plain, atol=1e-4)
+        assert not np.allclose(served.score(ScoreRequest(features={"favourite": "red"})), plain, atol=1e-4)
+
+    def test_a_feature_that_the_model_lacks_is_refused(self, served: scorer.Bundle) -> None:
+        with pytest.raises(InvalidInputError, match="no user feature height; it has age, favourite"):
+            served.score(ScoreRequest(features={"height": 180}))
+
+
+def test_what_is_done_is_not_done_again(
+    world: Path, trained: tuple[Path, Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fathom.ranking.command.launch", lambda *_: pytest.fail("trained again"))
+    assert train(train_task(world, trained[0])) == trained[1]
+
+
+def test_two_processes_learn_what_one_does(
+    world: Path, trained: tuple[Path, Outcome], tmp_path: Path
+) -> None:
+    outcome = train(train_task(world, tmp_path, training={"processesPerNode": 2}))
+    assert outcome.progress.metrics == pytest.approx(trained[1].progress.metrics, abs=1e-3)
+    one, two = weights(trained[0]), weights(tmp_path)
+    assert all(two[name] == pytest.approx(one[name], abs=1e-2) for name in one)
+
+
+def test_after_a_kill_training_goes_on_and_makes_the_same_bundle(
+    world: Path, trained: tuple[Path, Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = train_task(world, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "WORKER", "builders.dying_worker")
+        patched.setenv("PYTHONPATH", str(TESTS))
+        with pytest.raises(TrainingProcessError, match="another try goes on from the last epoch"):
+            train(task)
+    assert manifest.read(tmp_path) is None
+    assert len(json.loads((tmp_path / CHECKPOINTS / STATE).read_text())["curve"]) == 1
+    assert train(task).digest == trained[1].digest
+    ours, theirs = weights(tmp_path), weights(trained[0])
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
