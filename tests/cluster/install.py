@@ -55,7 +55,7 @@ def install(kube: Kube, cache: Path, *, envoy: str | None, fresh: bool) -> None:
         put([one for one in wanted if one["kind"] in _LAST])
 
 
-def wait(kube: Kube, seconds: float = 180.0) -> None:
+def wait(kube: Kube, seconds: float = 300.0) -> None:
     """Wait until every deployment is available and the webhooks take a Service and an InferenceService."""
     deadline = time.monotonic() + seconds
     with step("Waiting for Knative, Kourier and KServe"):

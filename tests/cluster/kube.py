@@ -69,13 +69,20 @@ class Kube:
         return [one["name"] for one in json.loads(asked.stdout)["resources"]] if asked.returncode == 0 else []
 
     def advertise(self, resource: str, count: int) -> None:
-        """Have every node offer an extended resource.
+        """Have every node offer an extended resource, and wait until the scheduler may use it.
 
         As in kubernetes.io, "Advertise Extended Resources for a Node".
         """
         patch = json.dumps({"status": {"capacity": {resource: str(count)}}})
         for node in self.get("nodes")["items"]:
             self.kubectl("patch", "node", node["metadata"]["name"], "--subresource=status", "-p", patch)
+
+        def offered() -> bool:
+            nodes = self.get("nodes")["items"]
+            return all(node["status"]["allocatable"].get(resource) == str(count) for node in nodes)
+
+        if not until(offered, 60.0, pause=0.5):
+            raise ClusterError(f"the kubelet did not take {resource}={count} over within 60 s")
 
     def wait_available(self, namespaces: Sequence[str], seconds: float) -> None:
         """Wait until every Deployment of the namespaces has all its replicas.

@@ -74,7 +74,7 @@ class Node:
             self.processes.check("containerd")
             return log.exists() and sign in log.read_text(errors="replace") and self._answers()
 
-        if not until(booted, 20.0):
+        if not until(booted, 60.0):
             raise ClusterError(f"containerd does not answer.\n{tail(log)}")
 
     @property

@@ -66,7 +66,10 @@ def _adapted(one: Object, ca: bytes) -> Object:
     elif one["kind"] == "Deployment":
         pod = one["spec"]["template"]["spec"]
         pod["containers"] = [container for container in pod["containers"] if container["name"] == "manager"]
-        pod["containers"][0].update(image=systemimages.name("kserve-manager"), command=["/kserve-manager"])
+        manager = pod["containers"][0]
+        manager.update(image=systemimages.name("kserve-manager"), command=["/kserve-manager"])
+        # One replica has nobody to lose an election to, but would end itself when a busy API server is late.
+        manager["args"] = [word for word in manager.get("args", []) if word != "--leader-elect"]
         fit(one)
     elif one["kind"] == "ConfigMap" and one["metadata"]["name"] == "inferenceservice-config":
         for key, changes in SETTINGS.items():

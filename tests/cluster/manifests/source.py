@@ -20,11 +20,16 @@ def documents(
 
 
 def fit(deployment: Object) -> Object:
-    """Let a deployment start at once on two cores: no requests or limits, local images, eager probes."""
+    """Let a deployment start at once on two cores, and live on when they are busy.
+
+    No requests or limits, local images, eager readiness and patient liveness.
+    """
     pod = deployment["spec"]["template"]["spec"]
     for container in pod["containers"]:
         container["imagePullPolicy"] = "IfNotPresent"
         container.pop("resources", None)
         if probe := container.get("readinessProbe"):
-            probe.update(initialDelaySeconds=0, periodSeconds=1, failureThreshold=10)
+            probe.update(initialDelaySeconds=0, periodSeconds=1, failureThreshold=10, timeoutSeconds=5)
+        if probe := container.get("livenessProbe"):
+            probe.update(periodSeconds=10, failureThreshold=30, timeoutSeconds=10)
     return deployment

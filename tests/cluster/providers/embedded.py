@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from cluster import build, debian, importing, install, mounts, systemimages
+from cluster import build, debian, importing, install, mounts, seed, systemimages
 from cluster.components import ALL
 from cluster.console import ClusterError, say, step
 from cluster.controlplane import ControlPlane
@@ -20,8 +18,6 @@ from cluster.processes import Folder
 from cluster.settings import Settings
 from cluster.shell import locked
 from cluster.sweep import sweep
-
-_COREDNS = Path(__file__).parent.parent / "manifests" / "coredns.yaml"
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,7 @@ class Embedded:
         debian.require({**debian.NODE, **debian.IMAGES})
         build.ensure(ALL, self.settings.cache)
         systemimages.ensure(self.settings.cache, envoy=True)
+        seed.ensure(self.settings.cache)
 
     def _runs(self) -> bool:
         return (self._run / "ready").exists() and all(one.alive() for one in self._processes.recorded())
@@ -98,7 +95,7 @@ class Embedded:
         node = self._node(network)
         plane = ControlPlane(self._run, network.node, 6443, 2379, self._processes, node.built, network.path)
         with step("Starting the control plane"):
-            authority = plane.start()
+            authority = plane.start(seed.ensure(self.settings.cache))
             plane.start_controllers(["*", "bootstrapsigner", "tokencleaner"])
             plane.start_scheduler()
         with step("Starting the node"):
@@ -106,8 +103,7 @@ class Embedded:
             node.import_system_images(self.settings.cache)
             node.start_kubelet(plane, authority)
         kube = Kube(plane.admin)
-        kube.create([*yaml.safe_load_all(_COREDNS.read_text()), *self._storage()])
-        install.install(kube, self.settings.cache, envoy=systemimages.ENVOY, fresh=True)
+        kube.create(self._storage())
         install.wait(kube)
         (self._run / "ready").touch()
         return plane.admin

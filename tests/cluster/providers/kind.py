@@ -43,7 +43,7 @@ class Kind:
         with step("Loading the system images"), systemimages.archive(layout) as archive:
             self._kind("load", "image-archive", archive)
         install.install(Kube(self._file), self.settings.cache, envoy=None, fresh=False)
-        install.wait(Kube(self._file), seconds=300.0)
+        install.wait(Kube(self._file))
         return self._file
 
     def down(self, *, purge: bool) -> None:
