@@ -9,19 +9,24 @@ cd "$(dirname "$0")/.."
 torch_version=$(sed -n 's/^train = .*"torch==\([0-9.]*\)".*/\1/p' workloads/pyproject.toml)
 wheels=${FATHOM_WHEELS:-../shared/wheels}
 
+has_torch() {
+  .venv/bin/python -c "import importlib.metadata as m; raise SystemExit(m.version('torch').split('+')[0] != '$torch_version')" 2>/dev/null
+}
+
+# add ARGUMENTS... - install outside the lock. Not from here: our pyproject.toml keeps uv from installing torch.
+add() { (cd / && "$uv" pip install --quiet "$@"); }
+
 install_torch() {
   local found="" requirement="torch==$torch_version"
-  if "$venv_python" -c "import importlib.metadata as m; v = m.version('torch').split('+')[0]; raise SystemExit(v != '$torch_version')" 2>/dev/null; then
-    return
-  fi
+  if has_torch; then return; fi
   if [ -d "$wheels" ]; then
-    found=$(find "$wheels" -name "torch-$torch_version+cpu-*-$("$venv_python" -c 'import sys; print("cp%d%d" % sys.version_info[:2])')-*.whl" | head -n 1)
+    found=$(find "$(realpath "$wheels")" -name "torch-$torch_version+cpu-$(.venv/bin/python -c 'import sys; print("cp%d%d" % sys.version_info[:2])')-*.whl" | head -n 1)
   fi
-  if [ -n "$found" ] && "$uv" pip install --quiet --no-deps "$found"; then return; fi
+  if [ -n "$found" ] && add --no-deps "$found"; then return; fi
   # A network without the CPU index answers late or never: one short try, then the package index.
-  if UV_HTTP_TIMEOUT=20 "$uv" pip install --quiet --no-deps --torch-backend=cpu "$requirement" 2>/dev/null; then return; fi
+  if UV_HTTP_TIMEOUT=20 add --no-deps --torch-backend=cpu "$requirement" 2>/dev/null; then return; fi
   echo "    no CPU build of torch within reach: taking the package index's, which brings 5 GB of CUDA libraries (FATHOM_WHEELS names a folder with a CPU wheel)"
-  "$uv" pip install --quiet "$requirement"
+  add "$requirement"
 }
 
 mkdir -p build
@@ -37,5 +42,6 @@ if ! "$venv_python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (
 fi
 "$uv" pip install --quiet --require-hashes --requirement requirements.lock
 install_torch
+has_torch || fail "torch $torch_version was not installed"
 "$uv" pip install --quiet --no-deps --no-build-isolation --editable crds --editable operator --editable workloads
 touch .venv/.stamp
