@@ -7,9 +7,9 @@ from builders.bundles import make_bundle
 from fastapi.testclient import TestClient
 from prometheus_client import REGISTRY
 
+from fathom import cpus
 from fathom.errors import InvalidInputError
 from fathom.ranking.scorer import Bundle, ScoreRequest
-from fathom.serving import cpus
 from fathom.serving.command import predictor
 from fathom.serving.scoring import ENV_TORCH_THREADS
 from fathom.serving.server import Server

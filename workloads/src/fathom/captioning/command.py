@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 import torch
 
-from fathom import storage
+from fathom import cpus, storage
 from fathom.captioning import captioner, finetuning
 from fathom.captioning.items import count
 from fathom.captioning.shard import Shard
@@ -17,8 +15,6 @@ from fathom.progress import reporter
 from fathom_api.progress import Outcome
 from fathom_api.tasks import CaptionTask, FinetuneTask
 
-_log = logging.getLogger("fathom")
-
 
 def caption(task: CaptionTask, shard: int) -> Outcome:
     """Caption the items of `shard` and seal them.
@@ -28,20 +24,18 @@ def caption(task: CaptionTask, shard: int) -> Outcome:
     """
     if shard >= task.shards:
         raise InvalidInputError("NoSuchShard", f"shard {shard} of {task.shards}: shards count from 0")
-    total = count(task.source, shard, task.shards)
-    torch.manual_seed(0)
-    model, found = captioner.load(task.model)
-    keys = captioner.Keys.of(task.model, found.digest)
-    tally = Tally(total)
-    rows = Shard(storage.resolve(task.output), shard, task.shards)
-    with on_sigterm() as stop, reporter() as report:
+    _prepare()
+    tally = Tally(count(task.source, shard, task.shards))
+    with reporter() as report:
         report.update(tally.progress())
-        work = Work(task, model, keys, rows, tally)
-        work.run(shard, stop, report)
-        counts = {"total": total, "done": tally.done, "failed": tally.failed, "reused": tally.reused}
+        model, found = captioner.load(task.model)
+        keys = captioner.Keys.of(task.model, found.digest)
+        rows = Shard(storage.resolve(task.output), shard, task.shards)
+        with on_sigterm() as stop:
+            Work(task, model, keys, rows, tally).run(shard, stop, report)
         made_from = {"model": keys.model_digest, "prompt": keys.prompt_digest, "decoding": keys.decoding}
-        sealed = rows.finish({**made_from, "shards": str(task.shards), "source": task.source.uri}, counts)
-        report.update(tally.progress())
+        made_from |= {"shards": str(task.shards), "source": task.source.uri}
+        sealed = rows.finish(made_from, tally.counts())
     uri = f"{task.output.rstrip('/')}/captions/shard-{shard:05d}"
     return Outcome(result="Succeeded", uri=uri, digest=sealed.digest, progress=report.progress)
 
@@ -52,4 +46,11 @@ def finetune(task: FinetuneTask) -> Outcome:
     Raises:
         InvalidInputError: the task, its pairs or its model are wrong.
     """
+    _prepare()
     return finetuning.run(task)
+
+
+def _prepare() -> None:
+    torch.manual_seed(0)
+    # torch counts the node's cores; threads beyond the container's share only wait for each other.
+    torch.set_num_threads(min(torch.get_num_threads(), cpus.available()))

@@ -32,14 +32,15 @@ class Tally:
     samples: list[str] = field(default_factory=list[str])
     started: float = field(default_factory=time.monotonic)
 
+    def counts(self) -> dict[str, int]:
+        """Return the counts by name."""
+        return {"total": self.total, "done": self.done, "failed": self.failed, "reused": self.reused}
+
     def progress(self) -> Progress:
         """Return the counts, and the tokens that the model writes per second."""
         seconds = max(time.monotonic() - self.started, 1e-3)
         return Progress(
-            total=self.total,
-            done=self.done,
-            failed=self.failed,
-            reused=self.reused,
+            **self.counts(),
             metrics={"tokens_per_second": round(self.tokens / seconds, 1)},
             samples=self.samples[-3:],
         )

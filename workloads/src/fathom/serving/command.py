@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fathom import storage
+from fathom import cpus, storage
 from fathom.errors import InvalidInputError
-from fathom.serving import cpus
 from fathom_api.tasks import ServeTask
 
 if TYPE_CHECKING:
