@@ -129,15 +129,15 @@ class Training(ApiModel):
     processes_per_node: int = Field(
         default=1, ge=1, le=16, description="Processes in the training pod: torchrun, DDP."
     )
-    epochs: int = Field(default=5, ge=1, le=1000, description="Most passes over the training interactions.")
+    epochs: int = Field(default=12, ge=1, le=1000, description="Most passes over the training interactions.")
     patience: int = Field(
         default=2, ge=1, le=100, description="Epochs without a better validation AUC before training stops."
     )
     batch_size: int = Field(
         default=1024, ge=1, le=1_000_000, description="Interactions per step, of all processes together."
     )
-    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Learning rate (Adam).")
-    weight_decay: float = Field(default=1e-6, ge=0, le=1, description="L2 on embeddings and weights.")
+    learning_rate: float = Field(default=5e-3, gt=0, le=1, description="Learning rate (Adam).")
+    weight_decay: float = Field(default=1e-4, ge=0, le=1, description="L2 on embeddings and weights.")
     seed: int = Field(default=0, ge=0, description="Seed of all that is random.")
     backoff_limit: int = Field(
         default=4, ge=0, le=100, description="Times the pod is tried again; each resumes from a checkpoint."

@@ -1,4 +1,4 @@
-"""`fathom evaluate` judges all arms by the same test interactions, and says where they are not on equal terms."""
+"""`fathom evaluate` judges all arms by the same test interactions, and says where terms are not equal."""
 
 import json
 from pathlib import Path
