@@ -15,6 +15,7 @@ from cluster.console import ClusterError, tail
 from cluster.processes import Folder
 
 SERVICE_CIDR = "10.96.0.0/16"
+API_SERVICE = "10.96.0.1"
 POD_CIDR = "10.244.0.0/16"
 NODE = "node1"
 
@@ -105,7 +106,7 @@ class ControlPlane:
         authority = Authority(pki.authority("fathom-ca"), pki.authority("fathom-front-proxy-ca"), _key())
         service = "kubernetes.default.svc"
         names = ("kubernetes", "kubernetes.default", service, f"{service}.cluster.local", "localhost")
-        hosts = [*names, "127.0.0.1", "10.96.0.1", self.address]
+        hosts = [*names, "127.0.0.1", API_SERVICE, self.address]
         authority.ca.write(self.pki, "ca")
         authority.front_proxy_ca.write(self.pki, "front-proxy-ca")
         pki.issue(authority.ca, "kube-apiserver", hosts=hosts).write(self.pki, "apiserver")

@@ -10,7 +10,7 @@ import yaml
 from cluster import cgroups, kubeconfig, pki, systemimages
 from cluster.build import Built
 from cluster.console import ClusterError, step, tail
-from cluster.controlplane import NODE, POD_CIDR, Authority, ControlPlane, until
+from cluster.controlplane import API_SERVICE, NODE, POD_CIDR, Authority, ControlPlane, until
 from cluster.processes import Folder
 from cluster.shell import attempt, run
 
@@ -120,6 +120,20 @@ class Node:
         self._start("kubelet", arguments)
         proxy = self._write("proxy.yaml", yaml.safe_dump(proxy_config(plane)))
         self._start("kube-proxy", [f"--config={proxy}"])
+
+    def wait_services(self) -> None:
+        """Wait until pods can reach the API server: those that start earlier fail, and are then held back."""
+
+        def routed() -> bool:
+            for name in ("kubelet", "kube-proxy"):
+                self.processes.check(name)
+            return f"{API_SERVICE}/32" in run(
+                ["nsenter", f"--net={self.netns}", "iptables-save", "-t", "nat"]
+            )
+
+        if not until(routed, 60.0):
+            log = tail(self.processes.log("kube-proxy"))
+            raise ClusterError(f"kube-proxy made no rule for {API_SERVICE} within 60 s.\n{log}")
 
     def _start(self, name: str, arguments: list[str]) -> None:
         argv = [self.built["kubernetes"].binary(name), *arguments]

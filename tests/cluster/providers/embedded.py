@@ -97,11 +97,12 @@ class Embedded:
         with step("Starting the control plane"):
             authority = plane.start(seed.ensure(self.settings.cache))
             plane.start_controllers(["*", "bootstrapsigner", "tokencleaner"])
-            plane.start_scheduler()
         with step("Starting the node"):
             node.start_containerd()
             node.import_system_images(self.settings.cache)
             node.start_kubelet(plane, authority)
+            node.wait_services()
+            plane.start_scheduler()
         kube = Kube(plane.admin)
         kube.create(self._storage())
         install.wait(kube)
