@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from demo.kube import Kube, KubeError, Object
 
-_LOG_LINES = 40
+_LOG_LINES, _LOG_LINES_OF_DONE = 40, 5
 _EVENTS = 40
 
 
@@ -55,8 +55,9 @@ def _events(kube: Kube, namespace: str) -> str:
 
 def _log(kube: Kube, namespace: str, pod: Object) -> str:
     name = pod["metadata"]["name"]
+    lines = _LOG_LINES_OF_DONE if pod["status"].get("phase") == "Succeeded" else _LOG_LINES
     try:
-        text = kube.run("logs", name, "-n", namespace, "--all-containers", f"--tail={_LOG_LINES}")
+        text = kube.run("logs", name, "-n", namespace, "--all-containers", f"--tail={lines}")
     except KubeError as error:
         text = str(error)
     return f"log of {name}:\n{text}"

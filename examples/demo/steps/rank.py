@@ -75,7 +75,8 @@ def _look(context: Context, timeline: Timeline) -> RecModelStatus | None:
     wrong = words.stalled(seen.conditions)
     if wrong:
         raise DemoError(f"RecModel {manifests.REC_MODEL}: {wrong}")
-    return seen if seen.stage == "Serving" else None
+    # KServe tells the address a moment after the model is ready.
+    return seen if seen.stage == "Serving" and seen.url else None
 
 
 def _tell(context: Context, seen: RecModelStatus) -> None:

@@ -129,9 +129,9 @@ def test_progress_is_that_of_all_arms() -> None:
     seen = carried_out(seen, plan)
     name = job(plan)["metadata"]["name"]
     seen = with_job_status(seen, name, [pod(name)], active=1)
-    metrics = {"epoch": 2.0, "validation_auc": 0.61, "rows_per_second": 5000.0}
+    metrics = {"epoch": 2.0, "validation_auc": 0.61}
     status = plan_of(
-        replace(seen, reports={f"uid-{name}-0": report(total=4, done=2, metrics=metrics)})
+        replace(seen, reports={f"uid-{name}-0": report(total=4, done=2, per_second=5000.0, metrics=metrics)})
     ).status
     assert status["training"] == {"percent": 50, "epoch": 2.0, "rowsPerSecond": 5000.0, "validationAuc": 0.61}
     assert status["lastProgressTime"] == "2026-01-31T12:00:00Z"

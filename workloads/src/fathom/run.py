@@ -54,6 +54,8 @@ def run_task(file: Path, kind: type[TaskT], work: Callable[[TaskT], Outcome]) ->
 def as_process() -> Generator[None]:
     """Log to the terminal; an error in the block becomes an outcome and ends the process: 65 or 1."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    # A line for each progress report sent would bury what the work has to say.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         yield
     except InvalidInputError as error:

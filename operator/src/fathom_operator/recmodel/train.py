@@ -101,14 +101,13 @@ def _trained(seen: RecModelSeen, course: Course, status: RecModelStatus, states:
     return status.model_copy(
         update={
             "candidate": candidate,
-            "training": _training_status(course, status.training, states, tallies),
+            "training": _training_status(status.training, states, tallies),
             "last_progress_time": text(heard) if heard else status.last_progress_time,
         }
     )
 
 
 def _training_status(
-    course: Course,
     before: TrainingStatus | None,
     states: States,
     tallies: Tallies,
@@ -118,8 +117,7 @@ def _training_status(
     at_work: list[Arm] = [arm for arm in states if not states[arm].complete]
     arm = at_work[0] if at_work else "Captions"
     metrics = tallies[arm].metrics or {}
-    steps, known = tallies[arm].per_second, before or TrainingStatus()
-    rows = metrics.get("rows_per_second", steps * course.spec.training.batch_size if steps else None)
+    rows, known = tallies[arm].per_second, before or TrainingStatus()
     return TrainingStatus(
         percent=int(100 * sum(done) / len(done)),
         epoch=metrics.get("epoch", 0.0),
