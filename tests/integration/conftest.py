@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,13 +15,12 @@ from integration.evidence import evidence
 from integration.kserve import KServe, playing
 from integration.kube import Cluster, Namespace
 from integration.operator_process import Operator, ready
-from integration.world import CLAIMS, claim, unique
+from integration.world import ROOT, prepared
 
 from cluster import api_server, build, settings
-from cluster.components import KNATIVE, KSERVE
+from cluster.components import ETCD, KNATIVE, KSERVE, KUBECTL, KUBERNETES
 from cluster.manifests.source import documents
 
-ROOT = Path(__file__).parents[2]
 #: A kubeconfig of an API server that is there already, to save its start while working on a test.
 ENV_KUBECONFIG = "FATHOM_INTEGRATION_KUBECONFIG"
 #: Component, Go module, files in it, CRD.
@@ -33,6 +33,16 @@ _SERVING = (
     ),
     ("knative", "knative.dev/serving", "config/core/300-resources/*.json", "revisions.serving.knative.dev"),
 )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what the tests run on before the first begins: on a fresh machine that takes minutes."""
+    here = Path(__file__).parent
+    if session.config.option.collectonly or not any(here in item.path.parents for item in session.items):
+        return
+    capture: Any = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        build.ensure([ETCD, KUBERNETES, KUBECTL, KSERVE, KNATIVE], settings.from_env().cache)
 
 
 @pytest.fixture(scope="session")
@@ -66,14 +76,6 @@ def kserve(cluster: Cluster) -> Cluster:
         ]
         cluster.install(crd)
     return cluster
-
-
-def prepared(cluster: Cluster) -> Namespace:
-    """Return a fresh namespace with the claims that the builders' manifests name."""
-    namespace = cluster.namespace(unique("t"))
-    for name in CLAIMS:
-        namespace.create(claim(name))
-    return namespace
 
 
 @pytest.fixture

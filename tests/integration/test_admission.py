@@ -10,8 +10,8 @@ import pytest
 import yaml
 from builders.manifests import ABSENT, Manifest, caption_job, edited, rec_model, steps
 from builders.refusals import BOUNDS, RULES, Refusal
-from integration.conftest import ROOT
 from integration.kube import Namespace, Refused
+from integration.world import ROOT
 
 from fathom_api.crd import KINDS, Kind
 

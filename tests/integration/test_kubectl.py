@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from builders.manifests import caption_job, rec_model
-from integration.conftest import ROOT
 from integration.kube import Cluster, Namespace
+from integration.world import ROOT
 
 from cluster import tools
 

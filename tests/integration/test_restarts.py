@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from builders.manifests import caption_job
-from builders.outcomes import captioned, featurised, succeeded
-from integration.kube import Cluster, Namespace
+from builders.manifests import caption_job, rec_model, steps
+from builders.outcomes import captioned, evaluated, featurised, succeeded
+from integration.kserve import playing
+from integration.kube import Cluster, Namespace, Object
 from integration.operator_process import Operator, operator, ready
 from integration.waiting import stays, until
 from integration.world import Resource, finished, submit
 
 from fathom_api.meta import Labels
+from fathom_api.progress import Outcome
 
 PAIRS = {"uri": "pvc://media/pairs.parquet"}
 OUTCOMES = {
@@ -100,6 +102,41 @@ def do_what_is_there(job: Resource) -> None:
     for each in job.children("Job"):
         if not finished(each):
             job.nodes.succeed(each, OUTCOMES[each["metadata"]["labels"][Labels.STAGE]])
+
+
+def test_killed_at_every_stage_of_a_rec_model(lives: Lives) -> None:
+    since = lives.namespace.version("Job")
+    services = lives.namespace.version("InferenceService")
+    serving = {"rollout": {"steps": steps(10, 50, pause="500ms")}}
+    model = submit(lives.namespace, rec_model(spec__serving=serving))
+    make_a_version(lives, model, evaluated(Captions=0.7))
+    first = bring_up(lives, model, lambda status: "stable" in status)["stable"]["name"]
+
+    lives.namespace.patch("RecModel", model.name, {"spec": {"model": {"embeddingDim": 8}}})
+    make_a_version(lives, model, evaluated(Captions=0.8, Serving=0.7))
+    bring_up(lives, model, lambda status: status.get("rollout", {}).get("weight") == 10)
+    bring_up(lives, model, lambda status: status.get("rollout", {}).get("weight") == 50)
+    status = bring_up(lives, model, lambda status: status["stable"]["name"] != first)
+
+    assert jobs_made(lives.namespace, since) == {"train": 2, "evaluate": 2}
+    assert len(lives.namespace.made_since("InferenceService", services)) == 1
+    assert [each["name"] for each in status["history"]] == [status["stable"]["name"], first]
+    with lives.life():
+        assert model.until_stage("Serving").get("rejected", []) == []
+
+
+def make_a_version(lives: Lives, model: Resource, measured: Outcome) -> None:
+    """Train and evaluate; the operator dies as soon as there is a Job, and again before it ends."""
+    for stage, outcome in (("train", succeeded("pvc://data/models")), ("evaluate", measured)):
+        with lives.life():
+            running = model.job(stage)
+        model.nodes.succeed(running, outcome)
+
+
+def bring_up(lives: Lives, model: Resource, holds: Callable[[Object], bool]) -> Object:
+    """Let the operator live, and KServe with it, until `holds` of the status."""
+    with playing(lives.namespace), lives.life():
+        return model.until("a step further", holds)
 
 
 def test_a_failure_that_nobody_saw_is_told_later(lives: Lives) -> None:

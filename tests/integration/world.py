@@ -5,15 +5,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from builders.manifests import Manifest
-from integration.kube import Namespace, Object
+from integration.kube import Cluster, Namespace, Object
 from integration.nodes import Nodes
 from integration.waiting import PATIENCE, until
 
 from fathom_api.meta import Labels
 
+ROOT = Path(__file__).parents[2]
+#: What the builders' manifests name.
 CLAIMS = ("media", "models", "features", "data")
 
 
@@ -30,6 +33,14 @@ def claim(name: str) -> Manifest:
         "metadata": {"name": name},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
     }
+
+
+def prepared(cluster: Cluster) -> Namespace:
+    """Return a fresh namespace with the claims that the builders' manifests name."""
+    namespace = cluster.namespace(unique("t"))
+    for name in CLAIMS:
+        namespace.create(claim(name))
+    return namespace
 
 
 @dataclass(frozen=True)
