@@ -39,6 +39,8 @@ integration: $(VENV) ## Tests against a real API server
 	$(NEXT) "make e2e"
 
 e2e: $(VENV) ## Tests on a real cluster with real images: the demo's path, and what may go wrong on it
+	$(STEP) "Cluster" $(CLUSTER) up
+	$(STEP) "Images" $(PY) images/build.py --load
 	$(STEP) "End-to-end tests" $(PYTEST) tests/e2e -q
 	$(NEXT) "make demo"
 
