@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from cluster import api_server, build, install, systemimages
+from cluster import api_server, build, controlplane, install, systemimages
 from cluster.components import ETCD, KNATIVE, KSERVE, KUBERNETES
 from cluster.console import step
 from cluster.kube import Kube
@@ -32,7 +32,7 @@ def key() -> str:
     digest = hashlib.sha256(
         json.dumps([build.key(one) for one in (ETCD, KUBERNETES, KSERVE, KNATIVE)]).encode()
     )
-    for source in (install.__file__, *sorted((_SOURCES / "manifests").iterdir())):
+    for source in (install.__file__, controlplane.__file__, *sorted((_SOURCES / "manifests").iterdir())):
         if Path(source).is_file():
             digest.update(Path(source).read_bytes())
     return digest.hexdigest()[:12]
