@@ -146,7 +146,7 @@ class ControlPlane:
             f"--proxy-client-cert-file={p}/front-proxy.crt",
             f"--proxy-client-key-file={p}/front-proxy.key",
             "--enable-aggregator-routing",
-            # A loopback address cannot be an endpoint of the service "kubernetes", and would stay in the data.
+            # A loopback address cannot be an endpoint of the service "kubernetes", but stays in the data.
             f"--endpoint-reconciler-type={'lease' if self.netns else 'none'}",
         ]
 
