@@ -129,9 +129,9 @@ class Training(ApiModel):
     processes_per_node: int = Field(
         default=1, ge=1, le=16, description="Processes in the training pod: torchrun, DDP."
     )
-    epochs: int = Field(default=12, ge=1, le=1000, description="Most passes over the training interactions.")
+    epochs: int = Field(default=15, ge=1, le=1000, description="Most passes over the training interactions.")
     patience: int = Field(
-        default=2, ge=1, le=100, description="Epochs without a better validation AUC before training stops."
+        default=4, ge=1, le=100, description="Epochs without a better validation AUC before training stops."
     )
     batch_size: int = Field(
         default=1024, ge=1, le=1_000_000, description="Interactions per step, of all processes together."

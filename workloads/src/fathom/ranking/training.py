@@ -22,7 +22,7 @@ from fathom.ranking.model import Ranker
 from fathom_api.progress import Progress
 
 #: Share of the training rows whose user is taken for unknown, and whose item: so is ranking the new learned.
-HIDDEN = 0.1
+HIDDEN = 0.15
 
 
 @dataclass
