@@ -23,8 +23,9 @@ TERMINATION_LOG: Final = "/dev/termination-log"
 class Progress(StatusModel):
     """How far a pod is; POSTed as JSON to `$FATHOM_PROGRESS_URL` at most every few seconds.
 
-    `total`, `done`, `failed` and `reused` count items of the pod's own shard (caption), steps (finetune,
-    train) or captions (featurise). `metrics` holds numbers by name: `loss`, `validation_loss`, `epoch`, …
+    `total`, `done`, `failed` and `reused` count items of the pod's own shard (caption), steps (finetune),
+    interactions trained on (train), captions (featurise) or arms (evaluate). `metrics` holds numbers by name:
+    `loss`, `validation_loss`, `epoch`, …
     """
 
     total: int = Field(default=0, description="Units of work in all.")
