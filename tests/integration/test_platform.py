@@ -85,3 +85,28 @@ def test_the_probes_and_metrics_say_how_it_is(without_kserve: tuple[Operator, Na
     assert metrics is not None
     assert 'stage="Captioning"' in metrics.text
     assert running.stop() == 0, "asked to end, it ends well"
+
+
+def test_a_quota_that_forbids_the_work_is_told_and_its_end_noticed(
+    without_kserve: tuple[Operator, Namespace],
+) -> None:
+    _, namespace = without_kserve
+    none = {"hard": {"count/jobs.batch": "0"}, "used": {"count/jobs.batch": "0"}}
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none"},
+        "spec": {"hard": none["hard"]},
+    }
+    namespace.create(quota)
+    # The controller that copies this is not there.
+    namespace.patch_status("ResourceQuota", "none", none)
+    job = submit(namespace, caption_job())
+
+    def told() -> bool:
+        messages = [event["message"] for event in namespace.list("Event")]
+        return any("exceeded quota" in message for message in messages)
+
+    until("an Event tells it", told)
+    namespace.delete("ResourceQuota", "none")
+    assert job.job("caption")
