@@ -11,10 +11,37 @@ from builders.worlds import make_world, train_task
 from fathom.ranking import command, inputs
 from fathom.ranking.checkpoint import Checkpoints
 from fathom.ranking.training import Trainer
-from fathom_api.progress import Outcome, Progress
+from fathom_api.progress import Outcome
 from fathom_api.tasks import TrainTask
 
 Train = Callable[[TrainTask], Outcome]
+
+
+def work_here(folder: Path, processes: int) -> None:
+    """Do what torchrun's one process would do in this one, with one thread as there: seconds faster."""
+    assert processes == 1
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        job, arrays = inputs.read(folder, torch.device("cpu"))
+        trainer = Trainer(job, arrays, torch.device("cpu"), lambda progress: None)
+        trainer.run(Checkpoints(Path(job.checkpoints)))
+    finally:
+        dist.destroy_process_group()
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def train_here() -> Train:
+    """`fathom train`, its one training process being this one."""
+
+    def train(task: TrainTask) -> Outcome:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(command, "launch", work_here)
+            return command.train(task)
+
+    return train
 
 
 @pytest.fixture(scope="session")
@@ -23,25 +50,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(world: Path) -> tuple[Path, Outcome]:
-    """A bundle of the world, trained under torchrun, and what training said of it."""
+def trained(world: Path, train_here: Train) -> tuple[Path, Outcome]:
+    """A bundle of the world, and what training said of it."""
     folder = world / "trained"
-    return folder, command.train(train_task(world, folder))
-
-
-@pytest.fixture
-def train_here(monkeypatch: pytest.MonkeyPatch) -> Train:
-    """`fathom train` with its one training process in this one: seconds faster than a process of its own."""
-
-    def launch(folder: Path, processes: int) -> None:
-        assert processes == 1
-        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-        try:
-            job, arrays = inputs.read(folder, torch.device("cpu"))
-            Trainer(job, arrays, torch.device("cpu"), said.append).run(Checkpoints(Path(job.checkpoints)))
-        finally:
-            dist.destroy_process_group()
-
-    said: list[Progress] = []
-    monkeypatch.setattr(command, "launch", launch)
-    return command.train
+    return folder, train_here(train_task(world, folder))

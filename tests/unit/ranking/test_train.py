@@ -18,6 +18,8 @@ from fathom.ranking.launch import TrainingProcessError
 from fathom.ranking.scorer import ScoreRequest
 from fathom_api.progress import Outcome
 
+from .conftest import Train
+
 TESTS = Path(__file__).parents[2]
 
 
@@ -130,7 +132,11 @@ def test_two_processes_learn_what_one_does(
 
 
 def test_after_a_kill_training_goes_on_and_makes_the_same_bundle(
-    world: Path, trained: tuple[Path, Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: Path,
+    trained: tuple[Path, Outcome],
+    train_here: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     task = train_task(world, tmp_path)
     with monkeypatch.context() as patched:
@@ -140,6 +146,6 @@ def test_after_a_kill_training_goes_on_and_makes_the_same_bundle(
             train(task)
     assert manifest.read(tmp_path) is None
     assert len(json.loads((tmp_path / CHECKPOINTS / STATE).read_text())["curve"]) == 1
-    assert train(task).digest == trained[1].digest
+    assert train_here(task).digest == trained[1].digest
     ours, theirs = weights(tmp_path), weights(trained[0])
     assert all((ours[name] == theirs[name]).all() for name in theirs)
