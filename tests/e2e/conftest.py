@@ -20,6 +20,14 @@ from demo.view import View
 NAMESPACE = "e2e"
 SHARED = environment.ROOT.parent / "shared" / "data"
 _WORLD: list[World] = []
+#: The first test may have to build the cluster's programs; every wait has a deadline of its own.
+_TIMEOUT_S = 3600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
 
 
 def _data_source() -> Path | None:

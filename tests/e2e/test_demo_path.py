@@ -15,8 +15,6 @@ from demo.waiting import transient
 from fathom_api.captionjob import CaptionJobStatus
 from fathom_api.recmodel import RecModelStatus
 
-pytestmark = pytest.mark.timeout(1500)
-
 
 @dataclass
 class Watcher:

@@ -11,8 +11,6 @@ from demo import environment, manifests
 from demo.environment import RELEASE, SYSTEM
 from demo.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(600)
-
 
 def test_deleting_a_caption_job_deletes_its_jobs_and_not_its_data(world: World) -> None:
     name = "short-lived"
@@ -44,14 +42,15 @@ def test_an_upgrade_leaves_finished_work_alone(world: World) -> None:
     assert world.job_uids(manifests.CAPTION_JOB) == before
 
 
+@pytest.fixture(scope="class")
+def uninstalled(world: World) -> Generator[World]:
+    environment.helm(world.environment, "uninstall", RELEASE, "-n", SYSTEM, "--wait")
+    yield world
+    environment.chart_installed(world.environment, world.context.view, "operator.leaseSeconds=10")
+
+
 class TestUninstalled:
     """Without the operator."""
-
-    @pytest.fixture(scope="class")
-    def uninstalled(self, world: World) -> Generator[World]:
-        environment.helm(world.environment, "uninstall", RELEASE, "-n", SYSTEM, "--wait")
-        yield world
-        environment.chart_installed(world.environment, world.context.view, "operator.leaseSeconds=10")
 
     def test_the_operator_is_gone(self, uninstalled: World) -> None:
         wait_for("no operator runs", lambda: not uninstalled.kube.list("pods", SYSTEM), timeout=90)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from e2e.world import World, stalled
 
 from demo import manifests
-
-pytestmark = pytest.mark.timeout(600)
 
 
 def test_a_wrong_column_is_told_with_the_columns_there_are(world: World) -> None:

@@ -10,8 +10,6 @@ from e2e.world import World
 from fathom_api.captionjob import CaptionJobStatus
 from fathom_api.recmodel import RecModelStatus
 
-pytestmark = pytest.mark.timeout(1200)
-
 NAME = "survivor"
 PHASES = [("captionjob", s) for s in ("FineTuning", "Captioning")]
 PHASES += [("recmodel", s) for s in ("Training", "Evaluating", "RollingOut")]

@@ -8,7 +8,6 @@ from e2e.world import World
 
 from fathom_api.recmodel import RecModelStatus
 
-pytestmark = pytest.mark.timeout(600)
 NAME = "plain"
 
 
