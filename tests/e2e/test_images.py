@@ -10,8 +10,6 @@ from e2e.world import World
 
 from demo.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(300)
-
 HEAVY = ("torch", "transformers", "kserve", "kopf", "pip", "uv", "pytest")
 QUESTION = f"""
 import importlib.util as util, json, os, shutil, sys
