@@ -153,12 +153,57 @@ def blip() -> tuple[Any, Any]:
     return hf.BlipForConditionalGeneration(config), hf.BlipProcessor(images, tokenizer)
 
 
+def blip2() -> tuple[Any, Any]:
+    tokenizer = _tokenizer()
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = hf.Blip2Config(
+        vision_config={**sizes, "intermediate_size": 48, "image_size": 32, "patch_size": 16},
+        qformer_config={**sizes, "intermediate_size": 48, "encoder_hidden_size": 32, "vocab_size": 8},
+        text_config={**_text(tokenizer), "model_type": "opt", "ffn_dim": 48, "word_embed_proj_dim": 32},
+        num_query_tokens=3,
+        image_token_index=tokenizer.get_vocab()["<image>"],
+    )
+    images = hf.BlipImageProcessor(size={"height": 32, "width": 32})
+    return hf.Blip2ForConditionalGeneration(config), hf.Blip2Processor(images, tokenizer, num_query_tokens=3)
+
+
+def florence2() -> tuple[Any, Any]:
+    tokenizer = _tokenizer()
+    tokenizer = hf.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        **tokenizer.special_tokens_map,
+        extra_special_tokens={"image_token": "<image>"},
+    )
+    layers = {
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+    }
+    text = {**_text(tokenizer), **layers, "d_model": 32, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
+    config = hf.Florence2Config(
+        vision_config={
+            "depths": [1, 1], "patch_size": [7, 3], "patch_stride": [4, 2], "patch_padding": [3, 1],
+            "patch_prenorm": [False, True], "embed_dim": [16, 32], "num_heads": [2, 4], "num_groups": [2, 4],
+            "window_size": 4, "projection_dim": 32, "drop_path_rate": 0.0,
+        },
+        text_config={**text, "model_type": "bart", "decoder_start_token_id": tokenizer.eos_token_id},
+        image_token_id=tokenizer.image_token_id,
+    )  # fmt: skip
+    images = hf.CLIPImageProcessor(size={"height": 32, "width": 32}, do_center_crop=False)
+    # Every place of the last feature map [4, 4], and the mean over them.
+    images.image_seq_length = 17
+    return hf.Florence2ForConditionalGeneration(config), hf.Florence2Processor(images, tokenizer)
+
+
 ARCHITECTURES: dict[str, Callable[[], tuple[Any, Any]]] = {
     "LLaVA with a chat template": lambda: llava(TEMPLATE.replace("IMAGE", "<image>\n")),
     "LLaVA without a chat template": lambda: llava(None),
     "LLaVA-NeXT, which takes more tokens for larger pictures": llava_next,
     "Idefics3, which wants a list of pictures for each text": idefics3,
     "BLIP, which has no image token": blip,
+    "BLIP-2, whose processor writes the image tokens": blip2,
+    "Florence-2, an encoder and a decoder": florence2,
 }
 
 

@@ -13,24 +13,35 @@ def encode(processor: Any, prompt: str, images: list[Image]) -> dict[str, torch.
 
     A processor with a chat template gets a conversation, another one the model's image token and the prompt.
     """
-    tokenizer = processor.tokenizer
-    nested = [[image] for image in images]
     if getattr(processor, "chat_template", None):
-        texts = [processor.apply_chat_template(_conversation(prompt), add_generation_prompt=True)] * len(
-            images
-        )
+        text = processor.apply_chat_template(_conversation(prompt), add_generation_prompt=True)
         # The template writes the first token itself where the model wants one.
-        special = not (tokenizer.bos_token and texts[0].startswith(tokenizer.bos_token))
-        encoded = processor(
-            text=texts, images=nested, return_tensors="pt", padding=True, add_special_tokens=special
+        first = processor.tokenizer.bos_token
+        return _process(
+            processor, text, [[i] for i in images], add_special_tokens=not (first and text.startswith(first))
         )
-    else:
-        token = getattr(processor, "image_token", None)
-        text = f"{token}\n{prompt}" if token else prompt
-        encoded = processor(
-            text=[text] * len(images), images=nested if token else images, return_tensors="pt", padding=True
-        )
-    return dict(encoded)
+    if _writes_image_tokens(processor, prompt, images[0]):
+        return _process(processor, prompt, images)
+    return _process(processor, f"{processor.image_token}\n{prompt}", [[i] for i in images])
+
+
+def _process(processor: Any, text: str, images: list[Any], **options: bool) -> dict[str, torch.Tensor]:
+    return dict(
+        processor(text=[text] * len(images), images=images, return_tensors="pt", padding=True, **options)
+    )
+
+
+def _writes_image_tokens(processor: Any, prompt: str, image: Image) -> bool:
+    """Return whether `processor` needs no image token in the text: it adds them, or its model has none."""
+    token = getattr(processor, "image_token", None)
+    if token is None:
+        return True
+    try:
+        ids = processor(text=[prompt], images=[image], return_tensors="pt")["input_ids"]
+    except ValueError:
+        # It counts image tokens and pictures, and finds that they differ.
+        return False
+    return bool((ids == processor.tokenizer.convert_tokens_to_ids(str(token))).any())
 
 
 def with_answers(
