@@ -13,6 +13,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
 from fathom.errors import InvalidInputError
+from fathom_api.meta import ExitCode
 
 #: Module of the training process.
 WORKER = "fathom.ranking.worker"
@@ -28,7 +29,7 @@ def launch(folder: Path, processes: int) -> None:
     torchrun's agent runs in this process: a second interpreter with torch in it would cost seconds.
 
     Raises:
-        InvalidInputError: there are fewer GPUs than processes.
+        InvalidInputError: there are fewer GPUs than processes, or training diverges.
         TrainingProcessError: one of them failed.
     """
     if torch.cuda.is_available() and torch.cuda.device_count() < processes:
@@ -45,6 +46,10 @@ def launch(folder: Path, processes: int) -> None:
             run(parse_args(arguments))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
+        if failure.exitcode == ExitCode.INVALID:
+            raise InvalidInputError(
+                "Diverged", "the loss is not finite any more: lower training.learningRate"
+            ) from error
         raise TrainingProcessError(
             f"training process {rank} ended with {failure.exitcode}; its log says why; "
             "another try goes on from the last epoch"

@@ -25,6 +25,10 @@ from fathom_api.progress import Progress
 HIDDEN = 0.15
 
 
+class DivergedError(Exception):
+    """The loss is not a number any more; nothing can be learned from there."""
+
+
 @dataclass
 class Trainer:
     """One of the processes that train a ranker together; the group of processes must exist.
@@ -54,13 +58,19 @@ class Trainer:
         self.rows = len(self.inputs.train.label)
 
     def run(self, checkpoints: Checkpoints) -> State:
-        """Train until there are no more epochs to do; goes on from the last checkpoint."""
+        """Train until there are no more epochs to do; goes on from the last checkpoint.
+
+        Raises:
+            DivergedError: the loss is not finite.
+        """
         state = checkpoints.state(self.job.made_from)
         if state.epoch:
             checkpoints.restore(state, self.model, self.optimiser)
         training = self.job.training
         while not state.finished:
             loss = self._epoch(state)
+            if not math.isfinite(loss):
+                raise DivergedError
             auc = self._validation_auc()
             state = advance(state, loss, auc, epochs=training.epochs, patience=training.patience)
             if dist.get_rank() == 0:

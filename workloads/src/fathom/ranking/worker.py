@@ -15,7 +15,8 @@ import torch.distributed as dist
 from fathom.progress import reporter
 from fathom.ranking import inputs
 from fathom.ranking.checkpoint import Checkpoints
-from fathom.ranking.training import Trainer
+from fathom.ranking.training import DivergedError, Trainer
+from fathom_api.meta import ExitCode
 from fathom_api.progress import Progress
 
 
@@ -30,6 +31,8 @@ def main(folder: Path) -> None:
         job, arrays = inputs.read(folder, device)
         with _reporting() as report:
             Trainer(job, arrays, device, report).run(Checkpoints(Path(job.checkpoints)))
+    except DivergedError:
+        sys.exit(ExitCode.INVALID)
     finally:
         dist.destroy_process_group()
 
