@@ -37,7 +37,7 @@ def test_failures(
 def test_more_processes_than_gpus_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(InvalidInputError, match="2 processes, but 1 GPUs: lower training.processesPerNode"):
+    with pytest.raises(InvalidInputError, match=r"2 processes, but 1 GPUs: lower training.processesPerNode"):
         launch.launch(tmp_path, 2)
 
 
