@@ -119,6 +119,14 @@ def weights(outcome: Outcome) -> bytes:
     return (Path(outcome.uri or "") / "model.safetensors").read_bytes()
 
 
+def test_a_folder_with_other_files_is_not_written_to(llava_checkpoint: str, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/thesis.txt").write_text("years of work")
+    with pytest.raises(InvalidInputError, match=r"thesis\.txt"):
+        command.finetune(task(tmp_path, llava_checkpoint))
+    assert (tmp_path / "model/thesis.txt").read_text() == "years of work"
+
+
 def test_the_epoch_with_the_lowest_validation_loss_is_kept() -> None:
     curve = [training.Epoch(1, 3.0, 2.0), training.Epoch(2, 2.0, 1.0), training.Epoch(3, 1.0, 1.5)]
     assert training.best(curve).epoch == 2

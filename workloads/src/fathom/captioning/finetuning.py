@@ -36,9 +36,10 @@ def run(task: FinetuneTask) -> Outcome:
     """Fine-tune as `task` says and leave the best epoch's model in its output; a finished one is left alone.
 
     Raises:
-        InvalidInputError: the model or the pairs are wrong.
+        InvalidInputError: the model or the pairs are wrong, or the output folder holds something else.
     """
     output = storage.resolve(task.output)
+    _check_ours(output, task.output)
     pairs = Pairs(task.fine_tune)
     base = None if task.model.uri == small_llava.URI else checkpoint.find(task.model)
     made_from = _identity(task, pairs, base)
@@ -159,6 +160,24 @@ def _finished(output: Path, made_from: dict[str, str]) -> manifest.Manifest | No
         return None
 
 
+def _check_ours(output: Path, uri: str) -> None:
+    """Refuse a folder with files that are not a checkpoint of ours: they would become part of it."""
+    ours = (output / manifest.NAME).exists() or (output / _STATE).exists()
+    if not ours and (other := next(output.glob("[!.]*"), None)):
+        raise InvalidInputError(
+            "OutputInUse",
+            f"{uri}: holds {other.name!r}, which is not ours; name a folder that is new or empty",
+        )
+
+
+def _remove_old(output: Path) -> None:
+    """Remove the files of the checkpoint that was there, its manifest last."""
+    old = manifest.read(output)
+    for name in old.files if old else []:
+        (output / name).unlink(missing_ok=True)
+    (output / manifest.NAME).unlink(missing_ok=True)
+
+
 def _state(output: Path, made_from: dict[str, str]) -> Path:
     """Return the folder for the state of this very training, after removing that of others."""
     name = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
@@ -176,10 +195,9 @@ def _publish(model: Any, processor: Any, output: Path, progress: Progress, train
     processor.save_pretrained(new)
     (new / _REPORT).write_text(progress.model_dump_json(by_alias=True, indent=2))
     (new / CURVE).write_text(training.curve_json())
-    (output / manifest.NAME).unlink(missing_ok=True)
-    for old in output.glob("[!.]*"):
-        old.unlink()
-    for file in new.iterdir():
-        file.chmod(0o644)
-        file.replace(output / file.name)
+    _remove_old(output)
+    for file in new.rglob("*"):
+        file.chmod(0o755 if file.is_dir() else 0o644)
+    for made in new.iterdir():
+        made.replace(output / made.name)
     new.rmdir()
