@@ -29,7 +29,8 @@ ABOUT = Description(
     simulated=True,
     about_interactions="SIMULATED: no real person is behind them. Made from stated tastes for kinds of "
     "pictures, from popularity and from chance (examples/demo/data/simulate.py).",
-    about_captions="Learned from human labels of one half of the pictures; the other half is what is ranked.",
+    about_captions="Learned from human labels of one half of the pictures; the other half is what is ranked. "
+    "Held-out pairs are other views of pictures that were learned, so their loss flatters.",
     terms="Tux Paint stamps, GPL-2 and other free licences, from Debian.",
 )
 
