@@ -244,7 +244,7 @@ def test_going_back_to_the_spec_of_what_is_served_is_enough(shop: Namespace) -> 
 def test_a_candidate_that_never_gets_ready_is_taken_back_and_remembered(
     shop: Namespace, hands: KServe
 ) -> None:
-    model = movies(shop, spec__serving__rollout={"steps": steps(20), "progressDeadline": "2s"})
+    model = movies(shop, spec__serving__rollout={"steps": steps(20), "progressDeadline": "3s"})
     train(model)
     first = served(model)
     shop.patch("RecModel", model.name, {"spec": {"model": {"embeddingDim": 8}}})
@@ -278,7 +278,7 @@ def answers(status: Object) -> bool:
 
 
 def test_a_first_version_that_never_gets_ready_is_told(shop: Namespace, hands: KServe) -> None:
-    model = movies(shop, spec__serving__rollout__progressDeadline="1s")
+    model = movies(shop, spec__serving__rollout__progressDeadline="3s")
     model.nodes.succeed(model.job("train"), succeeded("pvc://data/models"))
     version = model.until_stage("Evaluating")["candidate"]["name"]
     hands.broken[model.name, version] = "out of memory"

@@ -82,10 +82,10 @@ def uid(obj: dict[str, dict[str, str]]) -> str:
 def test_killed_at_any_moment(lives: Lives) -> None:
     since = lives.namespace.version("Job")
     job = submit(lives.namespace, caption_job(spec__fineTune=PAIRS))
-    for life in range(6):
+    for life in range(4):
         with lives.life() as operator:
             ready(operator)
-            work_for(0.1 * life, job)
+            work_for(0.15 * life, job)
     with lives.life():
         until("all is done", lambda: do_what_is_there(job) or job.status.get("stage") == "Complete")
 

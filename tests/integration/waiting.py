@@ -31,7 +31,7 @@ def until(what: str, look: Callable[[], T | None], *, within: float = PATIENCE) 
     raise AssertionError(f"{what}: not so after {within:.0f} s; last seen: {last!s:.2000}")
 
 
-def stays(what: str, look: Callable[[], T], *, for_seconds: float = 1.5) -> T:
+def stays(what: str, look: Callable[[], T], *, for_seconds: float = 1.0) -> T:
     """Return what `look` returns if it returns the same all the while."""
     first = look()
     deadline = time.monotonic() + for_seconds

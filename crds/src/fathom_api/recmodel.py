@@ -9,143 +9,58 @@ from pydantic import Field
 
 from fathom_api.captionjob import Artifact, Output
 from fathom_api.conditions import Condition
+from fathom_api.learning import (
+    CaptionsFeature,
+    Data,
+    Feature,
+    Features,
+    RankerModel,
+    Split,
+    Table,
+    Training,
+    UserHistory,
+)
 from fathom_api.meta import ApiModel, StatusModel
 from fathom_api.pods import PodTemplate
 from fathom_api.rules import Rule
-from fathom_api.types import ColumnName, DatasetUri, Duration, ObjectName, Timestamp, Unique
+from fathom_api.types import Duration, Timestamp, Unique
+
+__all__ = [
+    "LOWER_IS_BETTER",
+    "Arm",
+    "ArmMetrics",
+    "CaptionsFeature",
+    "Control",
+    "Data",
+    "Evaluation",
+    "Feature",
+    "Features",
+    "Gate",
+    "GateVerdict",
+    "Metric",
+    "Metrics",
+    "RankerModel",
+    "RecModelSpec",
+    "RecModelStatus",
+    "Rejection",
+    "Rollout",
+    "RolloutStatus",
+    "RolloutStep",
+    "Serving",
+    "Split",
+    "Stage",
+    "Table",
+    "Training",
+    "TrainingStatus",
+    "UserHistory",
+    "Version",
+]
 
 Arm = Literal["Captions", "WithoutCaptions", "ShuffledCaptions", "Serving"]
 Control = Literal["WithoutCaptions", "ShuffledCaptions"]
 Metric = Literal["AUC", "GAUC", "LogLoss", "NormalizedEntropy"]
 #: Metrics of which less is better.
 LOWER_IS_BETTER: frozenset[str] = frozenset({"LogLoss", "NormalizedEntropy"})
-
-
-class Table(ApiModel):
-    """A Parquet or CSV file."""
-
-    uri: DatasetUri = Field(description="Where it lies (`pvc://claim/path`).")
-
-
-class Split(ApiModel):
-    """How interactions are divided into training, validation and test."""
-
-    RULES = (
-        Rule(
-            "self.validation + self.test <= 0.5",
-            "validation and test leave less than half of the interactions to train on: lower one of them",
-            lambda split: split.validation + split.test <= 0.5,
-        ),
-    )
-
-    strategy: Literal["Time", "Random", "ItemCold"] = Field(
-        default="Time",
-        description="Time: the latest interactions are held out. Random: any. ItemCold: all interactions of "
-        "held-out items, which the ranker has then never seen.",
-    )
-    validation: float = Field(default=0.1, ge=0.01, le=0.4, description="Share held out to stop training by.")
-    test: float = Field(default=0.1, ge=0.01, le=0.4, description="Share held out to judge the model by.")
-    seed: int = Field(default=0, ge=0, description="Seed of Random and ItemCold.")
-
-
-class Data(ApiModel):
-    """Interactions, and what is known of items and users."""
-
-    interactions: Table = Field(description="One row an interaction.")
-    items: Table | None = Field(default=None, description="One row an item; keyed by `itemColumn`.")
-    users: Table | None = Field(default=None, description="One row a user; keyed by `userColumn`.")
-    label: ColumnName = Field(default="label", description="Column of 0 and 1 to predict.")
-    user_column: ColumnName = Field(default="user_id", description="Column with the user's id.")
-    item_column: ColumnName = Field(default="item_id", description="Column with the item's id.")
-    time_column: ColumnName | None = Field(
-        default="timestamp", description="Column with the time, a number or a timestamp."
-    )
-    split: Split = Field(default_factory=Split, description="What is held out.")
-
-
-class Feature(ApiModel):
-    """A column used as a feature."""
-
-    column: ColumnName = Field(description="Its name in the items or users table.")
-    type: Literal["Categorical", "CategoricalList", "Numeric"] = Field(
-        default="Categorical",
-        description="Categorical: one value. CategoricalList: several, in a list or in one string. "
-        "Numeric: standardised.",
-    )
-    separator: str = Field(
-        default=" ", min_length=1, max_length=4, description="Between the values of a CategoricalList string."
-    )
-
-
-class UserHistory(ApiModel):
-    """A profile of the tokens of what the user liked before."""
-
-    max_items: int = Field(default=50, ge=1, le=1000, description="Latest positive items that count.")
-
-
-class CaptionsFeature(ApiModel):
-    """Caption tokens of a CaptionJob as a feature of the item, and of the user's history."""
-
-    caption_job: ObjectName = Field(description="Name of a CaptionJob in this namespace.")
-    pooling: Literal["Mean", "Sum"] = Field(
-        default="Mean", description="How the token embeddings of an item become one."
-    )
-    user_history: UserHistory | None = Field(
-        default=None, description="Also describe users by the captions they liked."
-    )
-
-
-class Features(ApiModel):
-    """What the ranker knows of users and items, besides their ids."""
-
-    user: Annotated[list[Feature], Unique("column")] = Field(
-        default_factory=list[Feature], max_length=64, description="Columns of the users table."
-    )
-    item: Annotated[list[Feature], Unique("column")] = Field(
-        default_factory=list[Feature], max_length=64, description="Columns of the items table."
-    )
-    captions: Annotated[list[CaptionsFeature], Unique("caption_job")] = Field(
-        default_factory=list[CaptionsFeature], max_length=4, description="Caption tokens."
-    )
-
-
-class RankerModel(ApiModel):
-    """The ranker's architecture."""
-
-    architecture: Literal["DCNv2", "DLRM"] = Field(
-        default="DCNv2", description="DCNv2: arXiv 2008.13535. DLRM: arXiv 1906.00091."
-    )
-    embedding_dim: int = Field(default=16, ge=2, le=1024, description="Width of the embeddings.")
-    cross_layers: int = Field(default=2, ge=1, le=8, description="Cross layers (DCNv2).")
-    hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(
-        default_factory=lambda: [128, 64], min_length=1, max_length=8, description="Widths of the MLP."
-    )
-    dropout: float = Field(default=0.0, ge=0, le=0.9, description="Dropout in the MLP.")
-
-
-class Training(ApiModel):
-    """How the ranker is trained."""
-
-    processes_per_node: int = Field(
-        default=1, ge=1, le=16, description="Processes in the training pod: torchrun, DDP."
-    )
-    epochs: int = Field(default=15, ge=1, le=1000, description="Most passes over the training interactions.")
-    patience: int = Field(
-        default=4, ge=1, le=100, description="Epochs without a better validation AUC before training stops."
-    )
-    batch_size: int = Field(
-        default=1024, ge=1, le=1_000_000, description="Interactions per step, of all processes together."
-    )
-    learning_rate: float = Field(default=5e-3, gt=0, le=1, description="Learning rate (Adam).")
-    weight_decay: float = Field(default=1e-4, ge=0, le=1, description="L2 on embeddings and weights.")
-    seed: int = Field(default=0, ge=0, description="Seed of all that is random.")
-    backoff_limit: int = Field(
-        default=4, ge=0, le=100, description="Times the pod is tried again; each resumes from a checkpoint."
-    )
-    queue_name: str | None = Field(default=None, max_length=63, description="Kueue LocalQueue of the Jobs.")
-    template: PodTemplate = Field(
-        default_factory=PodTemplate, description="The training and evaluation pods."
-    )
 
 
 class Gate(ApiModel):
