@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
 from integration.kube import Namespace, Object
-from integration.operator_process import Operator
 
 _KINDS = ("CaptionJob", "RecModel", "Job", "Pod", "InferenceService", "Service", "Lease", "Event")
 _LOG_CHARACTERS = 12_000
@@ -22,9 +22,11 @@ def evidence(fixtures: dict[str, Any]) -> Iterator[tuple[str, str]]:
         told.append(value)
         if isinstance(value, Namespace):
             yield f"objects in {value.name}", "\n".join(_objects(value))
-        for operator in value if isinstance(value, list) else [value]:
-            if isinstance(operator, Operator):
-                yield f"log of {operator.name}", operator.log.read_text()[-_LOG_CHARACTERS:]
+        for each in value if isinstance(value, list) else [value]:
+            # An operator, or what starts one.
+            log = getattr(each, "log", None)
+            if isinstance(log, Path) and log.exists():
+                yield f"log of {log.stem}", log.read_text()[-_LOG_CHARACTERS:]
 
 
 def _objects(namespace: Namespace) -> Iterator[str]:

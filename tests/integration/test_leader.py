@@ -18,7 +18,7 @@ from integration.waiting import until
 from integration.world import Resource, submit
 
 #: A standby looks every tenth of the lease; the rest is for a machine that is busy.
-TAKEOVER_SECONDS = LEASE_SECONDS * 1.1 + 4.0
+TAKEOVER_SECONDS = LEASE_SECONDS * 1.1 + 8.0
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 #: Far above what anything here takes: a test fails by it only when something will never be true.
-PATIENCE = 30.0
+PATIENCE = 60.0
 _INTERVAL = 0.05
 
 
