@@ -278,7 +278,7 @@ def answers(status: Object) -> bool:
 
 
 def test_a_first_version_that_never_gets_ready_is_told(shop: Namespace, hands: KServe) -> None:
-    model = movies(shop, spec__serving__rollout__progressDeadline="3s")
+    model = movies(shop, spec__serving__rollout__progressDeadline="8s")
     model.nodes.succeed(model.job("train"), succeeded("pvc://data/models"))
     version = model.until_stage("Evaluating")["candidate"]["name"]
     hands.broken[model.name, version] = "out of memory"
