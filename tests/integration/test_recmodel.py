@@ -244,7 +244,7 @@ def test_going_back_to_the_spec_of_what_is_served_is_enough(shop: Namespace) -> 
 def test_a_candidate_that_never_gets_ready_is_taken_back_and_remembered(
     shop: Namespace, hands: KServe
 ) -> None:
-    model = movies(shop, spec__serving__rollout={"steps": steps(20), "progressDeadline": "3s"})
+    model = movies(shop, spec__serving__rollout={"steps": steps(20), "progressDeadline": "8s"})
     train(model)
     first = served(model)
     shop.patch("RecModel", model.name, {"spec": {"model": {"embeddingDim": 8}}})
