@@ -86,6 +86,13 @@ def test_features_with_several_tables_do_not_share_embeddings() -> None:
     assert not torch.equal(embedded[0, 0], embedded[0, 1])
 
 
+def test_the_unknown_begins_in_the_middle_of_the_known() -> None:
+    fields = [FeatureField(name=n, type="Categorical", size=3) for n in "ab"]
+    embedded = SparseArch(fields, 2).embed(torch.tensor([[1, 2], [2, 1]]))
+    assert embedded[0, 0].abs().sum() == embedded[1, 1].abs().sum() == 0
+    assert (embedded[[0, 1], [1, 0]] != 0).all()
+
+
 class TestBatches:
     def test_histories_are_the_latest_of_the_window_first(self) -> None:
         known, pairs = tables()
@@ -94,13 +101,12 @@ class TestBatches:
         assert distinct[made.history.long()].tolist() == [[3, 2], [0, 0], [1, 0], [0, 0]]
         assert distinct[made.item_at.long()].tolist() == [1, 3, 2, 0]
 
-    def test_hiding_makes_an_id_unknown_and_leaves_the_rest(self) -> None:
+    def test_hiding_makes_an_item_s_id_unknown_and_leaves_the_rest(self) -> None:
         known, pairs = tables()
-        hidden = torch.tensor([[True, False], [False, True]])
-        made = batch(known, pairs, torch.arange(2), 0, hidden)
-        assert made.user.ids.tolist() == [[1], [3]]
+        made = batch(known, pairs, torch.arange(2), 0, hidden=torch.tensor([False, True]))
         assert made.item.ids.tolist() == [[2], [1]]
-        assert made.user.numeric.tolist() == [[1.0], [-1.0]]
+        assert made.item.lists[0].tolist() == [[0, 0], [2, 3], [5, 6]]
+        assert made.user.ids.tolist() == [[2], [3]]
 
 
 @pytest.mark.parametrize("architecture", ["DCNv2", "DLRM"])

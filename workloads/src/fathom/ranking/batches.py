@@ -48,7 +48,7 @@ def batch(tables: Tables, pairs: Pairs, at: Tensor, history: int, hidden: Tensor
         pairs: all interactions.
         at: which of them.
         history: latest liked items that count, H.
-        hidden: [b, 2] whether to hide the user's id and the item's, as if they were unknown.
+        hidden: [b] whether to hide the item's id, as if it were new.
     """
     users, items = pairs.user[at], pairs.item[at]
     windows = _history(tables.liked, pairs.start[at], pairs.end[at], history)
@@ -56,12 +56,12 @@ def batch(tables: Tables, pairs: Pairs, at: Tensor, history: int, hidden: Tensor
     distinct, place = torch.unique(wanted, return_inverse=True)
     place = place.to(torch.int32)
     user = ColumnTensors(
-        _hide(tables.users.ids[users], hidden, 0),
+        tables.users.ids[users],
         [values[users] for values in tables.users.lists],
         tables.users.numeric[users],
     )
     item = ColumnTensors(
-        _hide(tables.items.ids[items], hidden, 1),
+        _hide(tables.items.ids[items], hidden),
         [values[distinct] for values in tables.items.lists],
         tables.items.numeric[items],
     )
@@ -76,11 +76,11 @@ def _history(liked: Tensor, start: Tensor, end: Tensor, size: int) -> Tensor:
     return torch.where(at >= start[:, None], liked[at.clamp(min=0)], PADDING)
 
 
-def _hide(ids: Tensor, hidden: Tensor | None, side: int) -> Tensor:
+def _hide(ids: Tensor, hidden: Tensor | None) -> Tensor:
     if hidden is None:
         return ids
     # The id is the first categorical feature of its side.
-    return torch.cat([ids[:, :1].masked_fill(hidden[:, side : side + 1], UNKNOWN), ids[:, 1:]], dim=1)
+    return torch.cat([ids[:, :1].masked_fill(hidden[:, None], UNKNOWN), ids[:, 1:]], dim=1)
 
 
 def predict(model: Ranker, tables: Tables, pairs: Pairs, history: int) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fathom.ranking.schema import FeatureField, categorical, lists
+from fathom.ranking.schema import PADDING, UNKNOWN, FeatureField, categorical, lists
 
 #: Width from which cross layers are of low rank; below, the full matrix is cheap.
 FULL_RANK_WIDTH = 1024
@@ -44,8 +44,11 @@ class SparseArch(nn.Module):
         self.dim = dim
         for weight in self.parameters():
             nn.init.normal_(weight, std=INITIAL)
+        # Whom nobody knows begins, and where training never meets one stays, in the middle of the known.
+        with torch.no_grad():
+            self.table.weight[offsets + UNKNOWN] = 0.0
         for bag in self.bags:
-            nn.init.zeros_(bag.get_parameter("weight")[0])
+            nn.init.zeros_(bag.get_parameter("weight")[PADDING])
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return the embeddings [n, C, D] of `ids` [n, C]."""

@@ -21,7 +21,7 @@ from fathom.ranking.inputs import Inputs, Job
 from fathom.ranking.model import Ranker
 from fathom_api.progress import Progress
 
-#: Share of the training rows whose user is taken for unknown, and whose item: so is ranking the new learned.
+#: Share of the training rows whose item is taken for a new one: so is ranking by content alone learned.
 HIDDEN = 0.15
 
 
@@ -99,7 +99,7 @@ class Trainer:
         """
         generator = np.random.default_rng([self.job.training.seed, epoch])
         order = generator.permutation(self.rows)
-        hidden = torch.from_numpy(generator.random((self.rows, 2)) < HIDDEN).to(self.device)
+        hidden = torch.from_numpy(generator.random(self.rows) < HIDDEN).to(self.device)
         for rows in np.array_split(order, math.ceil(self.rows / self.job.training.batch_size)):
             mine, weight = part(rows, dist.get_rank(), dist.get_world_size())
             at = torch.from_numpy(mine).to(self.device)
