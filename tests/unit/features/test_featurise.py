@@ -14,8 +14,8 @@ from fathom.captioning.items import shard_hash
 from fathom.errors import InvalidInputError
 from fathom.features import tables
 from fathom.features.command import featurise
-from fathom_api.captionjob import CaptionFeatures
 from fathom_api.tasks import FeaturiseTask
+from fathom_api.tokens import CaptionFeatures
 
 CAPTIONS = {"1": "a red car", "2": "a red bus", "3": "A blue car!", "4": "", "5": "zebra"}
 

@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from fathom.errors import InvalidInputError
 from fathom.features.tokenisers import FIRST, HashedNgram, ModelTokens, Term, Vocabulary, WordNgram, tokeniser
-from fathom_api.captionjob import CaptionFeatures, CaptionModel
+from fathom_api.captioning import CaptionModel
+from fathom_api.tokens import CaptionFeatures
 
 CAPTIONS = ["a red car", "a red bus", "a blue car", "a tree"]
 
