@@ -6,92 +6,27 @@ from typing import Literal
 
 from pydantic import Field
 
+from fathom_api.captioning import CaptionModel, FineTune, Source
 from fathom_api.conditions import Condition
 from fathom_api.meta import ApiModel, StatusModel
 from fathom_api.pods import PodTemplate
 from fathom_api.rules import Rule
-from fathom_api.types import ColumnName, DatasetUri, IntOrPercent, ModelUri, Timestamp
-
-PROMPT = "Describe this item in one sentence."
-
-
-class Source(ApiModel):
-    """The items to caption and where their media lie."""
-
-    uri: DatasetUri = Field(
-        description="A Parquet, CSV or JSONL file, or a folder of image files (`pvc://claim/path`). "
-        "In a folder the file's name without suffix is the item's id."
-    )
-    id_column: ColumnName = Field(default="item_id", description="Column with the item's id.")
-    media_column: ColumnName = Field(
-        default="image",
-        description="Column with the media: bytes, or a path relative to the file or absolute in its claim.",
-    )
-    media_type: Literal["Image"] = Field(default="Image", description="Kind of media.")
-
-
-class CaptionModel(ApiModel):
-    """The multimodal LLM that writes the captions."""
-
-    uri: ModelUri = Field(
-        description="`hf://organisation/name`, `pvc://claim/path` or `fathom://small-llava`."
-    )
-    revision: str = Field(
-        default="main", max_length=128, description="Branch, tag or commit of an `hf://` model."
-    )
-    prompt: str = Field(
-        default=PROMPT, min_length=1, max_length=4000, description="What the model is asked about each item."
-    )
-    max_new_tokens: int = Field(
-        default=48, ge=1, le=1024, description="Longest caption, in the model's tokens."
-    )
-    batch_size: int = Field(default=8, ge=1, le=1024, description="Media captioned at once.")
-    dtype: Literal["Auto", "Float32", "BFloat16", "Float16"] = Field(
-        default="Auto",
-        description="Number format of the weights; Auto takes BFloat16 on a GPU and Float32 on a CPU.",
-    )
-    trust_remote_code: bool = Field(
-        default=False,
-        description="Run Python code that comes with the model. Off unless you have read that code.",
-    )
-
-
-class FineTune(ApiModel):
-    """Pairs of media and captions that teach the model the domain before it captions."""
-
-    uri: DatasetUri = Field(description="Parquet, CSV or JSONL with one pair a row.")
-    media_column: ColumnName = Field(default="image", description="Column with the media: bytes or a path.")
-    caption_column: ColumnName = Field(default="caption", description="Column with the caption to learn.")
-    epochs: int = Field(default=3, ge=1, le=100, description="Passes over the pairs.")
-    batch_size: int = Field(default=32, ge=1, le=4096, description="Pairs per step.")
-    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate (AdamW, cosine).")
-    validation: float = Field(
-        default=0.05, ge=0, le=0.5, description="Share of the pairs held out to measure the loss on."
-    )
-    seed: int = Field(default=0, ge=0, description="Seed of all that is random.")
-
-
-class CaptionFeatures(ApiModel):
-    """How captions become tokens, the categorical features of an item."""
-
-    tokenizer: Literal["WordNgram", "HashedNgram", "ModelTokens"] = Field(
-        default="WordNgram",
-        description="WordNgram: word n-grams that occur in at least `minCount` captions. "
-        "HashedNgram: word n-grams hashed to `vocabularySize` buckets. "
-        "ModelTokens: the caption model's own tokens.",
-    )
-    max_ngram: int = Field(default=2, ge=1, le=4, description="Longest n-gram, in words.")
-    min_count: int = Field(default=5, ge=1, description="Captions an n-gram must occur in to get an id.")
-    vocabulary_size: int = Field(
-        default=50_000, ge=2, le=100_000_000, description="Most ids (WordNgram) or buckets (HashedNgram)."
-    )
-    max_tokens_per_item: int = Field(default=32, ge=1, le=1024, description="Tokens kept of one item.")
+from fathom_api.tokens import CaptionFeatures
+from fathom_api.types import CronSchedule, DatasetUri, IntOrPercent, SourceUri, Timestamp
 
 
 class Output(ApiModel):
     """Where the resource writes; never deleted by the operator."""
 
     uri: DatasetUri = Field(description="Folder for what is made (`pvc://claim/path`).")
+
+
+class CaptionOutput(ApiModel):
+    """Where captions, features and errors go; never deleted by the operator."""
+
+    uri: SourceUri = Field(
+        description="Folder for what is made: `pvc://claim/path`, `s3://bucket/path` or `gs://bucket/path`."
+    )
 
 
 class FailurePolicy(ApiModel):
@@ -104,6 +39,20 @@ class FailurePolicy(ApiModel):
     backoff_limit_per_index: int = Field(
         default=4, ge=0, le=100, description="Times a shard's pod is tried again."
     )
+    retry_failed: bool = Field(
+        default=False,
+        description="Try items that failed before again on every run; otherwise only when their media or the "
+        "model changed, or when asked with the annotation `fathom.dev/retry`.",
+    )
+
+
+class Refresh(ApiModel):
+    """Captioning what is new, on a schedule."""
+
+    schedule: CronSchedule = Field(description="When, as in cron: `0 3 * * *`.")
+    time_zone: str = Field(
+        default="Etc/UTC", min_length=1, max_length=64, description="Time zone of the schedule."
+    )
 
 
 class CaptionJobSpec(ApiModel):
@@ -111,16 +60,41 @@ class CaptionJobSpec(ApiModel):
 
     RULES = (
         Rule(
-            "!self.model.uri.startsWith('fathom://') || has(self.fineTune)",
+            "!has(self.model.uri) || !self.model.uri.startsWith('fathom://') || has(self.fineTune)",
             "fathom://small-llava has not learned to speak yet: give it pairs under spec.fineTune, "
             "or name a trained model in spec.model.uri",
-            lambda spec: not spec.model.uri.startswith("fathom://") or spec.fine_tune is not None,
+            lambda spec: not (spec.model.uri or "").startswith("fathom://") or spec.fine_tune is not None,
             ".model.uri",
         ),
         Rule(
             "self.output.uri != self.source.uri",
             "spec.output.uri must not be the source itself: choose a folder of its own",
             lambda spec: spec.output.uri != spec.source.uri,
+            ".output.uri",
+        ),
+        Rule(
+            "!self.output.uri.startsWith('http')",
+            "spec.output.uri must be written to: name a folder under pvc://, s3:// or gs://",
+            lambda spec: not spec.output.uri.startswith("http"),
+            ".output.uri",
+        ),
+        Rule(
+            "self.model.engine != 'OpenAI' || !has(self.fineTune)",
+            "a model behind an endpoint cannot be fine-tuned from here: remove spec.fineTune, or name the "
+            "model by spec.model.uri",
+            lambda spec: spec.model.engine != "OpenAI" or spec.fine_tune is None,
+            ".fineTune",
+        ),
+        Rule(
+            "!has(self.refresh) || !has(self.ttlSecondsAfterFinished)",
+            "a job that is refreshed never ends: remove spec.ttlSecondsAfterFinished or spec.refresh",
+            lambda spec: spec.refresh is None or spec.ttl_seconds_after_finished is None,
+            ".ttlSecondsAfterFinished",
+        ),
+        Rule(
+            "!has(self.fineTune) || self.output.uri.startsWith('pvc://')",
+            "a fine-tuned model is left on a claim: name a folder under pvc:// in spec.output.uri",
+            lambda spec: spec.fine_tune is None or spec.output.uri.startswith("pvc://"),
             ".output.uri",
         ),
     )
@@ -131,7 +105,7 @@ class CaptionJobSpec(ApiModel):
     features: CaptionFeatures = Field(
         default_factory=CaptionFeatures, description="How captions become tokens."
     )
-    output: Output = Field(description="Where captions, features and errors go.")
+    output: CaptionOutput = Field(description="Where captions, features and errors go.")
     shards: int = Field(
         default=1, ge=1, le=10_000, description="Parts the items are dealt into; one pod works on one shard."
     )
@@ -139,6 +113,22 @@ class CaptionJobSpec(ApiModel):
         default=1, ge=1, le=10_000, description="Pods at work at once. May be changed while running."
     )
     failure_policy: FailurePolicy = Field(default_factory=FailurePolicy, description="What may go wrong.")
+    refresh: Refresh | None = Field(
+        default=None, description="Caption what is new on a schedule, after the first run."
+    )
+    suspend: bool = Field(
+        default=False,
+        description="Stop the pods, each after the batch in flight, and go on from there when unset.",
+    )
+    active_deadline_seconds: int | None = Field(
+        default=None, ge=1, description="Longest time a run may take, suspensions not counted."
+    )
+    ttl_seconds_after_finished: int | None = Field(
+        default=None,
+        ge=0,
+        description="The CaptionJob is deleted so long after it is complete or has failed for good, its data "
+        "are not; never if unset. Not together with `refresh`.",
+    )
     queue_name: str | None = Field(
         default=None,
         max_length=63,
@@ -147,7 +137,9 @@ class CaptionJobSpec(ApiModel):
     template: PodTemplate = Field(default_factory=PodTemplate, description="The pods that do the work.")
 
 
-Stage = Literal["Pending", "FineTuning", "Captioning", "Featurising", "Complete", "Failed"]
+Stage = Literal[
+    "Pending", "Planning", "FineTuning", "Captioning", "Featurising", "Suspended", "Complete", "Failed"
+]
 
 
 class Items(StatusModel):
@@ -175,10 +167,23 @@ class Artifact(StatusModel):
     digest: str = Field(description="`sha256:` of its content.")
 
 
-class FeatureArtifact(Artifact):
-    """Token features of all items."""
+class AspectFeatures(StatusModel):
+    """Token features of one aspect; they lie in a folder of its name."""
 
+    name: str = Field(description="The aspect.")
     vocabulary_size: int = Field(default=0, description="Token ids in use, padding and unknown included.")
+    coverage: float = Field(default=0.0, description="Share of the items with at least one token.")
+    tokens_per_item: float = Field(default=0.0, description="Mean number of tokens of an item.")
+
+
+class FeatureArtifact(Artifact):
+    """Token features of all items: a folder for each aspect."""
+
+    aspects: list[AspectFeatures] = Field(
+        default_factory=list[AspectFeatures], max_length=8, description="By aspect."
+    )
+
+    vocabulary_size: int = Field(default=0, description="Token ids in use, of all aspects.")
     coverage: float = Field(default=0.0, description="Share of the items with at least one token.")
     tokens_per_item: float = Field(default=0.0, description="Mean number of tokens of an item.")
 
@@ -189,7 +194,31 @@ class FineTuneStatus(StatusModel):
     epoch: float = Field(default=0.0, description="Epochs done.")
     loss: float | None = Field(default=None, description="Training loss, nats a token.")
     validation_loss: float | None = Field(default=None, description="Loss on held-out pairs, nats a token.")
+    cider: float | None = Field(default=None, description="CIDEr-D of captions of held-out media.")
+    bleu4: float | None = Field(default=None, description="BLEU-4 of captions of held-out media, 0 to 100.")
+    token_f1: float | None = Field(default=None, description="F1 of their words, 0 to 1.")
     model: Artifact | None = Field(default=None, description="The fine-tuned checkpoint.")
+
+
+class Usage(StatusModel):
+    """What the pods have used, runs before this one included."""
+
+    tokens: int = Field(default=0, description="Tokens that the model wrote.")
+    cpu_seconds: int = Field(default=0, description="Requested CPUs × seconds.")
+    gpu_seconds: int = Field(default=0, description="GPUs × seconds.")
+    estimated_cost: str | None = Field(
+        default=None,
+        max_length=64,
+        description="By the prices in the chart's values, `12.30 USD`; unset without prices.",
+    )
+
+
+class RunStatus(StatusModel):
+    """Which run this is and when the next one is due."""
+
+    number: int = Field(default=1, description="Runs begun; a refresh or a retry begins one.")
+    last_success_time: Timestamp | None = Field(default=None, description="When a run was last complete.")
+    next_time: Timestamp | None = Field(default=None, description="When the schedule begins the next one.")
 
 
 class CaptionJobStatus(StatusModel):
@@ -221,7 +250,13 @@ class CaptionJobStatus(StatusModel):
     errors_uri: str | None = Field(
         default=None, description="Folder of the items that failed, with the reason of each."
     )
+    report_uri: str | None = Field(default=None, description="The report, one HTML file.")
+    usage: Usage = Field(default_factory=Usage, description="What it has used and cost.")
+    run: RunStatus = Field(default_factory=RunStatus, description="Runs.")
     sample_captions: list[str] = Field(
         default_factory=list, max_length=3, description="Three of the captions."
     )
     last_progress_time: Timestamp | None = Field(default=None, description="When a pod last reported.")
+    last_checkpoint_time: Timestamp | None = Field(
+        default=None, description="When a pod last committed captions: what would be lost if all died now."
+    )

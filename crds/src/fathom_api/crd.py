@@ -81,6 +81,10 @@ CAPTION_JOB = Kind(
         column("Failed", ".status.items.failed", "integer"),
         column("Per-s", ".status.itemsPerSecond", "number", description="Items a second, all pods together."),
         column("ETA", ".status.estimatedCompletionTime", wide=True),
+        column(
+            "Cost", ".status.usage.estimatedCost", wide=True, description="Estimated from the chart's prices."
+        ),
+        column("Next-run", ".status.run.nextTime", wide=True),
         column("Reused", ".status.items.reused", "integer", wide=True),
         column("Vocabulary", ".status.features.vocabularySize", "integer", wide=True),
         column("Coverage", ".status.features.coverage", "number", wide=True),

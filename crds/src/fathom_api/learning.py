@@ -9,7 +9,7 @@ from pydantic import Field
 from fathom_api.meta import ApiModel
 from fathom_api.pods import PodTemplate
 from fathom_api.rules import Rule
-from fathom_api.types import ColumnName, DatasetUri, ObjectName, Unique
+from fathom_api.types import AspectName, ColumnName, DatasetUri, ObjectName, Unique
 
 
 class Table(ApiModel):
@@ -78,6 +78,10 @@ class CaptionsFeature(ApiModel):
     """Caption tokens of a CaptionJob as a feature of the item, and of the user's history."""
 
     caption_job: ObjectName = Field(description="Name of a CaptionJob in this namespace.")
+    aspect: AspectName = Field(
+        default="caption",
+        description="Which of the CaptionJob's `prompts`; a single prompt's aspect is `caption`.",
+    )
     pooling: Literal["Mean", "Sum"] = Field(
         default="Mean", description="How the token embeddings of an item become one."
     )

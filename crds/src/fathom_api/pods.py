@@ -22,6 +22,11 @@ class Resources(ApiModel):
     limits: dict[str, Quantity] = Field(
         default_factory=dict, description="Most that may be used, e.g. `nvidia.com/gpu: 1`."
     )
+    claims: list[Passed] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Entries of `resourceClaims` that the container uses (dynamic resource allocation).",
+    )
 
 
 class PodTemplate(ApiModel):
@@ -39,6 +44,23 @@ class PodTemplate(ApiModel):
         default_factory=list, max_length=64, description="Taints the pods tolerate."
     )
     affinity: Passed | None = Field(default=None, description="Node and pod affinity.")
+    topology_spread_constraints: list[Passed] = Field(
+        default_factory=list, max_length=16, description="How the pods are spread over zones and nodes."
+    )
+    resource_claims: list[Passed] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Devices by dynamic resource allocation: claims, or templates of them.",
+    )
+    scheduler_name: str | None = Field(
+        default=None, max_length=253, description="Scheduler of the pods; the cluster's default if unset."
+    )
+    termination_grace_period_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=86_400,
+        description="Time to finish the batch in flight when a pod is told to go; Kubernetes' 30 s if unset.",
+    )
     priority_class_name: str | None = Field(
         default=None, max_length=253, description="PriorityClass of the pods."
     )

@@ -35,6 +35,11 @@ class Progress(StatusModel):
     per_second: float | None = Field(default=None, description="Units done per second, lately.")
     metrics: dict[str, float] = Field(default_factory=dict, description="Numbers by name.")
     samples: list[str] = Field(default_factory=list, max_length=3, description="A few captions.")
+    tokens: int = Field(default=0, description="Tokens the model wrote (caption).")
+    committed_at: float | None = Field(
+        default=None,
+        description="When work was last committed, seconds since 1970: nothing older can be lost.",
+    )
 
 
 class Outcome(StatusModel):

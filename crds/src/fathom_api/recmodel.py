@@ -263,7 +263,6 @@ class Rejection(StatusModel):
         max_length=253,
         description="What the annotation `fathom.dev/retry` said then: another value has it tried again.",
     )
-    retry: str = Field(default="", description="Value of the annotation `fathom.dev/retry` at that time.")
 
 
 class TrainingStatus(StatusModel):

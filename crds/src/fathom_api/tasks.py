@@ -11,9 +11,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from fathom_api.captionjob import CaptionFeatures, CaptionModel, FineTune, Source
+from fathom_api.captioning import CaptionModel, FineTune, Source
 from fathom_api.meta import ApiModel
 from fathom_api.recmodel import Arm, Data, Features, RankerModel, Table, Training
+from fathom_api.tokens import CaptionFeatures
 
 
 class AnySource(Source):
@@ -25,7 +26,9 @@ class AnySource(Source):
 class AnyModel(CaptionModel):
     """A model anywhere."""
 
-    uri: str = Field(description="Path or URI of a Hugging Face checkpoint, or `fathom://small-llava`.")
+    uri: str | None = Field(
+        default=None, description="Path or URI of a Hugging Face checkpoint, or `fathom://small-llava`."
+    )
 
 
 class AnyFineTune(FineTune):
@@ -50,14 +53,29 @@ class AnyData(Data):
     users: AnyTable | None = Field(default=None, description="One row a user.")
 
 
+class PlanTask(ApiModel):
+    """Deal the items into shards (`fathom plan`): checks the source and finds what is captioned already."""
+
+    kind: Literal["PlanTask"] = "PlanTask"
+    source: AnySource = Field(description="The items.")
+    output: str = Field(description="Folder; the plan goes to `plan/`, unusable rows to `errors/`.")
+    shards: int = Field(default=1, ge=1, description="Shards in all.")
+    run: int = Field(default=1, ge=1, description="Number of the run; a new one looks at the source again.")
+
+
 class CaptionTask(ApiModel):
     """Caption one shard (`fathom caption`); the shard is `--shard` or `JOB_COMPLETION_INDEX`."""
 
     kind: Literal["CaptionTask"] = "CaptionTask"
     source: AnySource = Field(description="The items.")
     model: AnyModel = Field(description="The model.")
-    output: str = Field(description="Folder; captions go to `captions/`, errors to `errors/`.")
+    output: str = Field(
+        description="Folder; reads `plan/`, made by `fathom plan` with the same source and shards (or by "
+        "this command where there is none); captions go to `captions/`, errors to `errors/`."
+    )
     shards: int = Field(default=1, ge=1, description="Shards in all.")
+    run: int = Field(default=1, ge=1, description="Number of the run.")
+    retry_failed: bool = Field(default=False, description="Try again what failed before.")
 
 
 class FinetuneTask(ApiModel):
@@ -70,11 +88,17 @@ class FinetuneTask(ApiModel):
 
 
 class FeaturiseTask(ApiModel):
-    """Turn captions into features (`fathom featurise`)."""
+    """Turn captions into features and write the report (`fathom featurise`)."""
 
     kind: Literal["FeaturiseTask"] = "FeaturiseTask"
-    output: str = Field(description="The CaptionJob's folder: reads `captions/`, writes `features/`.")
+    source: AnySource | None = Field(
+        default=None, description="The items; for the report's pictures and for embeddings of media."
+    )
+    output: str = Field(
+        description="The CaptionJob's folder: reads `captions/`, writes `features/` and `report/`."
+    )
     shards: int = Field(default=1, ge=1, description="Shards that must have been finished.")
+    run: int = Field(default=1, ge=1, description="Number of the run.")
     features: CaptionFeatures = Field(default_factory=CaptionFeatures, description="How.")
     model: AnyModel = Field(description="The caption model (its tokenizer, for ModelTokens).")
 

@@ -21,6 +21,33 @@ DatasetUri = Annotated[
     Field(description="Where a dataset lies: `pvc://claim/path`."),
 ]
 
+SourceUri = Annotated[
+    str,
+    StringConstraints(
+        pattern=rf"^(pvc://{_DNS_SUBDOMAIN}(/[^\s]*)?|(s3|gs)://[^/\s]+(/[^\s]*)?|https?://[^/\s@]+/[^\s]*)$",
+        max_length=1024,
+    ),
+    Field(
+        description="Where data lie: `pvc://claim/path`, `s3://bucket/path`, `gs://bucket/path` or "
+        "`https://host/path`. Credentials come from the environment, by `template.envFrom`."
+    ),
+]
+
+Origin = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(https?://([*][.])?[A-Za-z0-9.-]+(:[0-9]{1,5})?|(s3|gs)://[^/\s*]+)$", max_length=253
+    ),
+    Field(description="Scheme and host: `https://img.example.com`, `https://*.example.com`, `s3://bucket`."),
+]
+
+AspectName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+
+#: Five fields; the operator checks what a pattern cannot.
+CronSchedule = Annotated[
+    str, StringConstraints(pattern=r"^(\S+\s+){4}\S+$|^@(hourly|daily|weekly|monthly)$", max_length=128)
+]
+
 ModelUri = Annotated[
     str,
     StringConstraints(

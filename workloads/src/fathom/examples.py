@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fathom_api.captionjob import PROMPT
+from fathom_api.captioning import PROMPT
 from fathom_api.meta import ApiModel
 from fathom_api.tasks import CaptionTask, EvaluateTask, FeaturiseTask, FinetuneTask, ServeTask, TrainTask
 

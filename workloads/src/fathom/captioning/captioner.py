@@ -13,7 +13,7 @@ from PIL.Image import Image
 
 from fathom.captioning import checkpoint
 from fathom.captioning.prompting import encode
-from fathom_api.captionjob import CaptionModel
+from fathom_api.captioning import CaptionModel
 
 #: Part of every caption's key: a change of how text is decoded makes other captions.
 _DECODING: Final = "greedy-1"
@@ -85,7 +85,9 @@ def load(model: CaptionModel) -> tuple[Captioner, checkpoint.Checkpoint]:
     """Return the captioner that `model` asks for, and the checkpoint it was made from."""
     found = checkpoint.find(model)
     opened, processor = checkpoint.open_model(found, model, checkpoint.device())
-    return Captioner(opened, processor, prompt=model.prompt, max_new_tokens=model.max_new_tokens), found
+    return Captioner(
+        opened, processor, prompt=model.questions()[0].prompt, max_new_tokens=model.max_new_tokens
+    ), found
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Keys:
         decoding = json.dumps(
             {"decoding": _DECODING, "maxNewTokens": model.max_new_tokens, "dtype": model.dtype}
         )
-        return cls(model_digest, _digest(model.prompt), decoding)
+        return cls(model_digest, _digest(model.questions()[0].prompt), decoding)
 
     def key(self, media_sha256: str) -> str:
         """Return the key of the caption of the media with this digest."""

@@ -12,7 +12,7 @@ import torch
 from fathom import manifest, storage
 from fathom.captioning import small_llava
 from fathom.errors import InvalidInputError
-from fathom_api.captionjob import CaptionModel
+from fathom_api.captioning import CaptionModel
 
 #: What is fetched from a hub: no pickles, and code only for those who asked for it.
 _FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
@@ -33,13 +33,13 @@ def find(model: CaptionModel) -> Checkpoint:
     Raises:
         InvalidInputError: there is none, or it has no safetensors.
     """
-    if model.uri == small_llava.URI:
+    if model.place == small_llava.URI:
         raise InvalidInputError(
             "NotFineTuned",
             f"{small_llava.URI} has not learned to speak yet: fine-tune it and name the result",
         )
-    scheme, _, name = model.uri.partition("://")
-    return _from_hub(model, name) if scheme == "hf" else _from_folder(model.uri)
+    scheme, _, name = model.place.partition("://")
+    return _from_hub(model, name) if scheme == "hf" else _from_folder(model.place)
 
 
 def open_model(checkpoint: Checkpoint, model: CaptionModel, device: torch.device) -> tuple[Any, Any]:
@@ -58,7 +58,7 @@ def open_model(checkpoint: Checkpoint, model: CaptionModel, device: torch.device
         )
     except (ValueError, KeyError, AttributeError, ImportError) as error:
         raise InvalidInputError(
-            "UnusableModel", f"{model.uri}: transformers cannot open it: {error}"
+            "UnusableModel", f"{model.place}: transformers cannot open it: {error}"
         ) from error
     _pad_on_the_left(processor.tokenizer)
     return opened.to(device), processor
@@ -108,9 +108,9 @@ def _from_hub(model: CaptionModel, name: str) -> Checkpoint:
     ) as error:
         raise InvalidInputError(
             "ModelNotFound",
-            f"{model.uri} at {model.revision}: {error}; check the name, and set HF_TOKEN if it is gated",
+            f"{model.place} at {model.revision}: {error}; check the name, and set HF_TOKEN if it is gated",
         ) from error
-    _check(model.uri, path)
+    _check(model.place, path)
     # A snapshot's folder is named after the commit it was resolved to.
     text = f"{path.name}\n{storage.digest_files(path, _files(path))}"
     return Checkpoint(path, f"sha256:{hashlib.sha256(text.encode()).hexdigest()}")

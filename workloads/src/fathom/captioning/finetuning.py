@@ -88,7 +88,7 @@ def _train(task: FinetuneTask, pairs: Pairs, base: Checkpoint | None, made_from:
     with reporter() as report:
         steps = Steps(vision_steps + settings.epochs * each, pairs.unusable, report)
         steps.skip(len(training.curve) * each)
-        with _encoder(model, processor, task.model.prompt, pairs, steps) as encode:
+        with _encoder(model, processor, task.model.questions()[0].prompt, pairs, steps) as encode:
             training.run(encode, training_pairs, held_out, steps.trained)
     progress = steps.progress.model_copy(update={"metrics": _metrics(training)})
     _publish(model, processor, output, progress, training)
@@ -98,7 +98,9 @@ def _train(task: FinetuneTask, pairs: Pairs, base: Checkpoint | None, made_from:
 def _open(task: FinetuneTask, pairs: Pairs, base: Checkpoint | None) -> tuple[Any, Any]:
     if base is None:
         captions = [pair.caption for pair in pairs.all]
-        built: tuple[Any, Any] = small_llava.build(captions, task.model.prompt, task.fine_tune.seed)
+        built: tuple[Any, Any] = small_llava.build(
+            captions, task.model.questions()[0].prompt, task.fine_tune.seed
+        )
         model, processor = built[0].to(checkpoint.device()), built[1]
     else:
         # Weights are trained in full precision; products may be taken in less (see `_precision`).
@@ -142,7 +144,7 @@ def _identity(task: FinetuneTask, pairs: Pairs, base: Checkpoint | None) -> dict
     return {
         "pairs": pairs.digest,
         "model": base.digest if base else small_llava.URI,
-        "prompt": task.model.prompt,
+        "prompt": task.model.questions()[0].prompt,
         "settings": json.dumps(settings, sort_keys=True),
         "recipe": _RECIPE,
     }

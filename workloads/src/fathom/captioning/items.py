@@ -11,7 +11,7 @@ from typing import Any
 from fathom import storage
 from fathom.captioning import tables
 from fathom.errors import InvalidInputError
-from fathom_api.captionjob import Source
+from fathom_api.captioning import Source
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from PIL.Image import Image
 from fathom import storage
 from fathom.captioning import media, tables
 from fathom.errors import InvalidInputError
-from fathom_api.captionjob import FineTune
+from fathom_api.captioning import FineTune
 
 _log = logging.getLogger("fathom")
 

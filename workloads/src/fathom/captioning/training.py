@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from fathom.captioning.batches import Encode
 from fathom.captioning.pairs import Pair
 from fathom.storage import appearing
-from fathom_api.captionjob import FineTune
+from fathom_api.captioning import FineTune
 
 CURVE: Final = "curve.json"
 _WARM_UP: Final = 0.05

@@ -88,7 +88,7 @@ class Work:
             ready = self._prepare(item)
             if ready is not None:
                 batch.append(ready)
-            if len(batch) == self._task.model.batch_size or (not batch and number % 100 == 0):
+            if len(batch) == (self._task.model.batch_size or 8) or (not batch and number % 100 == 0):
                 yield batch
                 batch = []
         yield batch

@@ -49,11 +49,11 @@ def featurise(task: FeaturiseTask) -> Outcome:
 
 def _checkpoint(task: FeaturiseTask, root: Path) -> str:
     """Return where the tokenizer of the model that captioned is."""
-    scheme, _, name = task.model.uri.partition("://")
+    scheme, _, name = task.model.place.partition("://")
     if scheme == "fathom":
         # The small model exists only as what fine-tuning made of it.
         return str(root / "model")
-    return name if scheme == "hf" else str(storage.resolve(task.model.uri))
+    return name if scheme == "hf" else str(storage.resolve(task.model.place))
 
 
 def _finished(folder: Path, made_from: dict[str, str]) -> manifest.Manifest | None:

@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol
 from fathom.errors import InvalidInputError
 from fathom.features.words import ngrams, words
 from fathom.storage import digest_bytes
-from fathom_api.captionjob import CaptionFeatures, CaptionModel
+from fathom_api.captioning import CaptionModel
+from fathom_api.tokens import CaptionFeatures
 
 #: Ids of tokens: 0 pads, 1 is unknown or missing, real tokens follow.
 PADDING: Final = 0
