@@ -144,6 +144,11 @@ class Embedded:
         self.kubeconfig()  # says so when the cluster is down
         importing.load(self._node(self._network()), images, self.settings.cache)
 
+    def load_layout(self, layout: Path) -> None:
+        """Import the images of an OCI layout."""
+        with systemimages.archive(layout) as archive:
+            self._node(self._network()).ctr("images", "import", archive)
+
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
         if not (self._run / "kubeconfig").exists():
