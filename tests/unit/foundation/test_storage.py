@@ -1,5 +1,6 @@
 """What is written appears whole or not at all, and is known by its digest."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -192,7 +193,9 @@ def test_a_missing_object_is_named(uri: str, bucket: str) -> None:
 
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(UPath, "fs", property(lambda self: __import__("no_such_library")))
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    # fsspec.registry is also the name of a read-only view in that module.
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
     with pytest.raises(InvalidInputError, match=r"fathom-workloads\[remote\]"):
         resolve("s3://bucket/x")
 

@@ -1,8 +1,8 @@
 """Where data lie: URIs to paths, files that appear whole or not at all, digests.
 
-A path is a `pathlib.Path` where the data are on this machine, a `upath.UPath` where they are behind S3, Google
-Cloud Storage or HTTP. Both have the same methods; what differs is in this module alone. Credentials and
-endpoints come from the environment, as each service documents it: `AWS_*` (`AWS_ENDPOINT_URL` too),
+A path is a `pathlib.Path` where the data are on this machine, a `upath.UPath` where they are behind S3,
+Google Cloud Storage or HTTP. Both have the same methods; what differs is in this module alone. Credentials
+and endpoints come from the environment, as each service documents it: `AWS_*` (`AWS_ENDPOINT_URL` too),
 `GOOGLE_APPLICATION_CREDENTIALS`.
 """
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
+import fsspec
 from upath import UPath
 
 from fathom.errors import InvalidInputError
@@ -176,14 +177,13 @@ def _sha256(path: Location) -> str:
 
 def _remote(scheme: str, uri: str) -> UPath:
     try:
-        path = UPath(uri, **_OPTIONS[scheme])
-        # Looked at here, so that what is missing is missed before any work.
-        _ = path.fs
+        # Looked for here, so that it is missed before any work; connecting waits until it is used.
+        fsspec.get_filesystem_class(scheme)
     except ImportError as error:
         raise InvalidInputError(
             "MissingLibrary", f"{uri}: {error}; pip install 'fathom-workloads[remote]' brings it"
         ) from error
-    return path
+    return UPath(uri, **_OPTIONS[scheme])
 
 
 def _exists(uri: str, path: Location) -> bool:
