@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from pydantic import Field, ValidationError
@@ -25,9 +26,19 @@ class Manifest(StatusModel):
     )
 
 
-def write(folder: Location, kind: str, *, counts: dict[str, int], made_from: dict[str, str]) -> Manifest:
-    """Seal `folder`: digest its files (hidden ones aside) and put the manifest in place, last of all."""
-    found = [entry for entry in files(folder) if entry.path.name != NAME]
+def write(
+    folder: Location,
+    kind: str,
+    *,
+    counts: dict[str, int],
+    made_from: dict[str, str],
+    only: Collection[str] | None = None,
+) -> Manifest:
+    """Seal `folder`: digest its files (hidden ones aside) and put the manifest in place, last of all.
+
+    Where others may be writing into the same folder, `only` names the files that are ours.
+    """
+    found = [e for e in files(folder) if e.path.name != NAME and (only is None or e.name in only)]
     manifest = Manifest(
         kind=kind,
         digest=digest_files(folder, (entry.path for entry in found)),
