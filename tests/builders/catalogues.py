@@ -24,6 +24,7 @@ class Catalogue:
 
     names: Sequence[str | None]
     batch: int = 7
+    index: None = None
 
     @property
     def fingerprint(self) -> str:
@@ -36,7 +37,7 @@ class Catalogue:
 
     def items(self, start: int, stop: int) -> Iterator[Item]:
         for row in range(start, stop):
-            yield Item(row, self.names[row], None)
+            yield Item(row, self.names[row], None, {})
 
     def deal(self, shards: int = 1, run: int = 1) -> Deal:
         return Deal(self.fingerprint, shards, run)
