@@ -50,6 +50,7 @@ class Owner:
         labels: dict[str, str],
         body: Obj,
         annotations: Mapping[str, str] = MappingProxyType({}),
+        *,
         made_from: Obj | None = None,
     ) -> Obj:
         """Return a child with `body` beside its metadata; its annotation tells whether it is up to date.

@@ -40,8 +40,8 @@ def _unknown_aspect(seen: RecModelSeen) -> Failure | None:
         # None told: features of a tokeniser that speaks of no aspects hold what they hold.
         if aspects and feature.aspect not in aspects:
             message = (
-                f"CaptionJob {feature.caption_job} has no aspect {feature.aspect}, only {', '.join(aspects)}: "
-                "correct the aspect in spec.features.captions"
+                f"CaptionJob {feature.caption_job} has no aspect {feature.aspect}, only "
+                f"{', '.join(aspects)}: correct the aspect in spec.features.captions"
             )
             return Failure(Reason.INVALID_SPEC, message)
     return None

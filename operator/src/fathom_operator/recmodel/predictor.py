@@ -32,7 +32,7 @@ def knative_service(
     labels = owner.labels(STAGE, version.name)
     body = {"spec": {"predictor": _predictor(owner, serving, version, platform)}}
     made_from = _made_from(serving, version)
-    isvc = owner.child(INFERENCE_SERVICES, owner.name, labels, body, annotations, made_from)
+    isvc = owner.child(INFERENCE_SERVICES, owner.name, labels, body, annotations, made_from=made_from)
     if percent is not None:
         # After the hash has been taken: KServe hands annotations on to the revision's template, so a hash
         # that changed with the share would start new pods at every step.
@@ -55,7 +55,8 @@ def standard_service(owner: Owner, serving: Serving, version: Version, platform:
     main["lifecycle"] = {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}}
     name = standard_name(owner, version)
     body = {"spec": {"predictor": predictor}}
-    return owner.child(INFERENCE_SERVICES, name, labels, body, annotations, _made_from(serving, version))
+    made_from = _made_from(serving, version)
+    return owner.child(INFERENCE_SERVICES, name, labels, body, annotations, made_from=made_from)
 
 
 def stable_service(owner: Owner, version: Version) -> Obj:
