@@ -27,7 +27,7 @@ from builders.seen import (
 from fathom_operator.captionjob.observe import CaptionJobSeen
 from fathom_operator.plan import Plan, Ref
 
-NIGHTLY = {"spec__refresh": {"schedule": "0 3 * * *"}}
+NIGHTLY: dict[str, Any] = {"spec__refresh": {"schedule": "0 3 * * *"}}
 
 
 def again(seen: CaptionJobSeen, **changes: Any) -> CaptionJobSeen:
@@ -230,7 +230,7 @@ def test_a_rest_between_two_versions_leaves_the_old_one_ready() -> None:
     assert condition(plan, "Ready")["status"] == "True"
 
 
-DEADLINE = {"spec__activeDeadlineSeconds": 3600}
+DEADLINE: dict[str, Any] = {"spec__activeDeadlineSeconds": 3600}
 
 
 def at_work(**changes: Any) -> tuple[CaptionJobSeen, str]:
