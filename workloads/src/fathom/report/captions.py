@@ -122,11 +122,13 @@ def _histogram(title: str, x: str, counted: Histogram, *, of: str = "captions") 
         f"Half have at most {counted.quantile(0.5):,} {x}, 95 % at most {counted.quantile(0.95):,}, "
         f"the most {counted.quantile(1):,}."
     )
-    return bars(title, x, of, [b.count for b in bins], [b.label for b in bins], summary=words)
+    wide = bool(bins) and bins[0].high != bins[0].low
+    ends = (bins[0].low, bins[-1].low + bins[1].low - bins[0].low) if wide and len(bins) > 1 else None
+    return bars(title, x, of, [b.count for b in bins], [b.label for b in bins], ends=ends, summary=words)
 
 
 def _growth(made: Features) -> Drawing | None:
-    curve = Curve("different tokens", made.growth)
+    curve = Curve("different tokens", [(0.0, 0.0), *made.growth])
     return draw(Chart("Growth of the vocabulary", "items", "different tokens", [curve]))
 
 
@@ -137,7 +139,12 @@ def _pace(stretches: list[Stretch]) -> Drawing | None:
     unit, seconds = ("min", 60.0) if last.seconds < 2 * 3600 else ("h", 3600.0)
     labels = [f"{n * last.width / seconds:.3g}" for n in range(len(last.bars))]
     words = f"{last.captions:,} captions in {page.lasted(last.seconds)}."
-    return bars("Captions a second", f"{unit} after the start", "a second", last.bars, labels, summary=words)
+    ends = (0.0, len(last.bars) * last.width / seconds)
+    return bars(
+        *("Captions a second", f"{unit} after the start", "a second", last.bars, labels),
+        ends=ends,
+        summary=words,
+    )
 
 
 def _about(task: FeaturiseTask, found: Survey) -> list[Fact]:
@@ -146,7 +153,7 @@ def _about(task: FeaturiseTask, found: Survey) -> list[Fact]:
         facts.insert(0, Fact("source", _place(task.source)))
     model = task.model.uri or (task.model.endpoint.model if task.model.endpoint else "")
     facts.append(Fact("model", f"{clean(model, 200)} ({task.model.engine})"))
-    facts += [Fact("made by the model", f"{digest} · {n:,} captions") for digest, n in found.models.top()]
+    facts += [Fact("model digest", f"{digest}, {n:,} captions") for digest, n in found.models.top()]
     facts += [Fact(f"prompt: {q.name}", clean(q.prompt, 1000)) for q in task.model.questions()]
     return [*facts, Fact("tokenizer", task.features.tokenizer)]
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from fathom.report.model import Chart, Curve
 
 WIDTH, HEIGHT = 440, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 36
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 12, 44
 _MOST_LABELS = 7
+_WIDEST_BAR = 44.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def draw(chart: Chart) -> Drawing | None:
         return None
     x = _scale([p[0] for p in points], _LEFT, WIDTH - _RIGHT)
     y = _scale([p[1] for p in points], HEIGHT - _BOTTOM, _TOP)
-    steps = all(p[0] == int(p[0]) for p in points) and x.high - x.low < 1000
+    steps = all(p[0] == int(p[0]) for p in points) and x.high - x.low < 12
     lines = [_line(curve, number, x, y) for number, curve in enumerate(chart.curves)]
     return Drawing(
         title=chart.title,
@@ -106,32 +107,41 @@ def draw(chart: Chart) -> Drawing | None:
 
 
 def bars(
-    title: str, x: str, y: str, heights: Sequence[float], labels: Sequence[str], *, summary: str = ""
+    title: str,
+    x: str,
+    y: str,
+    heights: Sequence[float],
+    labels: Sequence[str],
+    *,
+    ends: tuple[float, float] | None = None,
+    summary: str = "",
 ) -> Drawing | None:
     """Return one bar for each label, or None where there is nothing to draw.
 
-    Every label is the start of its bar's span; as many as fit are written below.
+    Below them is an axis from one of `ends` to the other; without, as many of the labels as fit.
     """
     if not heights or max(heights) <= 0:
         return None
     scale = _Scale(0.0, max(heights), HEIGHT - _BOTTOM, _TOP)
     span = (WIDTH - _RIGHT - _LEFT) / len(heights)
-    gap = min(2.0, span * 0.15)
-    each = -(-len(labels) // _MOST_LABELS)
+    wide = min(span - min(2.0, span * 0.15), _WIDEST_BAR)
     drawn = [
         Bar(
-            round(_LEFT + n * span + gap / 2, 2),
+            round(_LEFT + (n + 0.5) * span - wide / 2, 2),
             scale(height),
-            round(span - gap, 2),
+            round(wide, 2),
             round(HEIGHT - _BOTTOM - scale(height), 1),
             f"{label} {x}: {compact(height)} {y}",
         )
         for n, (height, label) in enumerate(zip(heights, labels, strict=True))
     ]
-    middles = [Tick(round(_LEFT + (n + 0.5) * span, 1), label) for n, label in enumerate(labels)]
-    return Drawing(
-        title, x, y, f"{title}. {summary}".strip(), middles[::each], scale.ticks(4), bars=drawn
-    )
+    if ends:
+        ticks = _Scale(*ends, _LEFT, WIDTH - _RIGHT).ticks(_MOST_LABELS)
+    else:
+        names = (label.replace(" or more", "+") for label in labels)
+        middles = [Tick(round(_LEFT + (n + 0.5) * span, 1), name) for n, name in enumerate(names)]
+        ticks = middles[:: -(-len(labels) // _MOST_LABELS)]
+    return Drawing(title, x, y, f"{title}. {summary}".strip(), ticks, scale.ticks(4), bars=drawn)
 
 
 def compact(value: float) -> str:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from fathom.report import columns
 from fathom.report.survey import Store
-from fathom.report.text import clean
+from fathom.report.text import clean, shown_id
 
 #: Captions that are compared in memory at once, of each run.
 _BUCKET_ROWS: Final = 1 << 20
-_SHOWN: Final = 24
+_SHOWN: Final = 16
 _MOST_WORDS: Final = 80
 _MOST_CHARACTERS: Final = 600
 _COLUMNS: Final = ["item_id", "aspect", "caption"]
@@ -42,6 +42,11 @@ class Changed:
     item_id: str
     aspect: str
     pieces: list[Piece]
+
+    @property
+    def name(self) -> str:
+        """The id, as it is shown."""
+        return shown_id(self.item_id)
 
 
 @dataclass
@@ -119,7 +124,7 @@ def _load(file: Path) -> Records:
 def _examples(store: Store, keys: columns.Hashes) -> list[Changed]:
     old, new = _captions(store.previous(), keys), _captions(store.rows(_COLUMNS), keys)
     return [
-        Changed(item, aspect, difference(old[item, aspect], new[item, aspect]))
+        Changed(item, clean(aspect, 64), difference(old[item, aspect], new[item, aspect]))
         for item, aspect in sorted(old.keys() & new.keys())
     ]
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from fathom.report import columns
 from fathom.report.sampling import First
-from fathom.report.text import clean
+from fathom.report.text import clean, shown_id
 
 _EXAMPLES: Final = 5
 #: Reasons are constants of ours; what is beyond so many is not.
@@ -46,6 +46,11 @@ class Example:
     item_id: str
     aspect: str
     message: str
+
+    @property
+    def name(self) -> str:
+        """The id, as it is shown."""
+        return shown_id(self.item_id)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from fathom.report.sampling import First
 from fathom.report.text import clean
 
 _EACH: Final = 12
-_TOP: Final = 20
+_TOP: Final = 12
 _TOKEN: Final = 80
 #: Token ids are below this (CaptionFeatures.vocabulary_size).
 _MOST_IDS: Final = 100_000_002
@@ -85,7 +85,7 @@ def _look(features: Features) -> None:
 
 def _steps(rows: int, before: int) -> list[tuple[int, int]]:
     """Return ranges of a batch: short ones at the start of the table, where the vocabulary grows fast."""
-    size = max(64, before // 8)
+    size = max(8, before // 8)
     return [(start, min(rows, start + size)) for start in range(0, rows, size)]
 
 

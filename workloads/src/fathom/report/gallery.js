@@ -47,7 +47,8 @@
       card.element.hidden = !fits || found > limit;
     }
     const visible = Math.min(found, limit);
-    said.textContent = found === 0 ? "Nothing matches. Reset the filters to see all." : `${visible} of ${found} that match, ${cards.length} in all.`;
+    const all = found === cards.length ? "" : ` that match, of ${cards.length} in all`;
+    said.textContent = found === 0 ? "Nothing matches. Reset the filters to see all." : `Showing ${visible} of ${found}${all}.`;
     more.hidden = found <= limit;
     for (const chip of document.querySelectorAll("button.token")) {
       chip.setAttribute("aria-pressed", String(want.token !== "" && fold(chip.textContent) === want.token));

@@ -15,7 +15,7 @@ from fathom.report.errors import Example, Failures
 from fathom.report.features import Features
 from fathom.report.pictures import Album, Seen
 from fathom.report.survey import Store, Survey
-from fathom.report.text import Cut, clean, cut
+from fathom.report.text import Cut, clean, cut, shown_id
 
 _FAILED: Final = 36
 _FEATURE_ITEMS: Final = 12
@@ -24,7 +24,6 @@ _CHARACTERS: Final = 1200
 _CHIPS: Final = 32
 _LONGEST_CAPTION: Final = 600
 _CHIP: Final = 40
-_ID: Final = 120
 _COLUMNS: Final = ["item_id", "aspect", "caption", "finish"]
 
 
@@ -58,7 +57,7 @@ class Card:
     @property
     def name(self) -> str:
         """The id, as it is shown."""
-        return clean(self.item_id, _ID)
+        return shown_id(self.item_id)
 
     @property
     def alt(self) -> str:

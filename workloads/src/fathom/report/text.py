@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 #: Embeddings, overrides and isolates: they would reorder what stands around them. Marks (U+200E) are harmless.
 _REORDERING: Final = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_LONGEST_ID: Final = 120
 _BLANK: Final = (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029)
 #: Half a surrogate pair has no UTF-8; the last two are no characters at all.
 _UNWRITABLE: Final = (*range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
@@ -29,6 +30,11 @@ class Cut(NamedTuple):
 def cut(text: str, most: int) -> Cut:
     """Return the first `most` characters of `text`, those made visible that would be unseen or do harm."""
     return Cut(text[:most].translate(_SHOWN), max(0, len(text) - most))
+
+
+def shown_id(item_id: str) -> str:
+    """Return an item's id as it is shown."""
+    return clean(item_id, _LONGEST_ID)
 
 
 def clean(text: str, most: int) -> str:
