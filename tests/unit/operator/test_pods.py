@@ -192,6 +192,22 @@ def test_a_new_share_alone_starts_no_new_pods() -> None:
     assert template(10) == template(50) == template(None)
 
 
+@pytest.mark.parametrize(
+    ("serving", "seconds"),
+    [
+        pytest.param({}, 5, id="so that endpoints drain"),
+        pytest.param({"terminationGracePeriodSeconds": 3}, 3, id="no longer than the pod may take"),
+        pytest.param({"terminationGracePeriodSeconds": 0}, None, id="not if it must go at once"),
+    ],
+)
+def test_a_pod_without_knatives_proxy_waits_before_it_stops(serving: Obj, seconds: int | None) -> None:
+    isvc = standard_service(OWNER, Serving.model_validate({"mode": "Standard", **serving}), VERSION, PLATFORM)
+    lifecycle = isvc["spec"]["predictor"]["containers"][0].get("lifecycle")
+    assert lifecycle == ({"preStop": {"sleep": {"seconds": seconds}}} if seconds else None)
+    knative = knative_service(OWNER, Serving(), VERSION, PLATFORM, percent=None)
+    assert "lifecycle" not in knative["spec"]["predictor"]["containers"][0]
+
+
 def test_standard_is_one_service_a_version_without_a_route_of_its_own() -> None:
     isvc = standard_service(OWNER, Serving.model_validate({"mode": "Standard"}), VERSION, PLATFORM)
     assert isvc["metadata"]["name"] == "movies-01234567"
