@@ -18,7 +18,15 @@ from fathom_operator.recmodel.predictor import knative_service, standard_service
 OWNER = Owner("RecModel", "shop", "movies", "0000-uid")
 VERSION = Version(name="v-01234567", digest="sha256:0", uri="pvc://data/models/v-01234567/captions")
 TEMPLATE: dict[str, Any] = {
-    "resources": {"requests": {"cpu": 1}, "limits": {"nvidia.com/gpu": 1}},
+    "resources": {
+        "requests": {"cpu": 1},
+        "limits": {"nvidia.com/gpu": 1},
+        "claims": [{"name": "card"}],
+    },
+    "resourceClaims": [{"name": "card", "resourceClaimTemplateName": "one-card"}],
+    "schedulerName": "bin-packing",
+    "terminationGracePeriodSeconds": 0,
+    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname"}],
     "nodeSelector": {"gpu": "yes"},
     "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
@@ -119,7 +127,8 @@ def test_the_token_for_progress_is_of_our_audience_and_short_lived() -> None:
 def test_the_template_reaches_the_pod() -> None:
     pod = worker(**TEMPLATE)
     for field in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "runtimeClassName",
-                  "serviceAccountName", "imagePullSecrets"):  # fmt: skip
+                  "serviceAccountName", "imagePullSecrets", "topologySpreadConstraints", "resourceClaims",
+                  "schedulerName", "terminationGracePeriodSeconds"):  # fmt: skip
         assert pod[field] == TEMPLATE[field]
     [container] = pod["containers"]
     assert container["resources"] == TEMPLATE["resources"]
