@@ -1,4 +1,4 @@
-"""A real browser, Debian's Chromium without a screen: opens a file and writes down all that goes wrong there."""
+"""A real browser, Debian's Chromium without a screen: opens files and notes what goes wrong in them."""
 
 from __future__ import annotations
 

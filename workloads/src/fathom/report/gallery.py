@@ -29,7 +29,7 @@ _COLUMNS: Final = ["item_id", "aspect", "caption", "finish"]
 
 @dataclass
 class Saying:
-    """A caption: of which aspect, as it is shown, in words; the first of its tokens and how many there are."""
+    """A caption as it is shown, and its length in words; the first of its tokens, and how many there are."""
 
     aspect: str
     caption: Cut
@@ -68,6 +68,7 @@ class Card:
 def cards(
     store: Store,
     found: Survey,
+    *,
     failures: Failures,
     made: list[Features],
     comparison: Comparison | None,

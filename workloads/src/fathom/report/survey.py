@@ -9,10 +9,9 @@ from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fathom.report import columns
-from fathom.report.columns import Hashes
+from fathom.report.columns import Hashes, pc
 from fathom.report.distributions import Different, Frequent, Histogram
 from fathom.report.sampling import First
 from fathom.report.text import clean
