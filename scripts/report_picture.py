@@ -63,9 +63,8 @@ def example(root: Path) -> Path:
         own = {row["item_id"]: _words(row["caption"]) for row in said if row["aspect"] == aspect}
         captioned.write_features(root, own, aspect)
     task = FeaturiseTask.model_validate(TASK)
-    return captions.write(
-        root, task, store, open_album=lambda _: Album(shelf, captioned.decode), now=lambda: _NOW
-    )
+    captions.write(root, task, store, open_album=lambda _: Album(shelf, captioned.decode), now=lambda: _NOW)
+    return root / captions.PATH
 
 
 def take(report: Path, picture: Path, *, width: int, height: int, scheme: Scheme = "light") -> None:

@@ -31,7 +31,7 @@ ADVICE: Final = {
     "MediaTooLarge": "Store smaller files; what is larger than the limit is not read.",
     "OutsideVolume": _ALLOWED,
     "OriginNotAllowed": _ORIGINS,
-    "HtmlInsteadOfMedia": "The server sent a page and no media: check the links, and whether it wants a login.",
+    "HtmlInsteadOfMedia": "The server sent a page and no media: check the links; it may want a login.",
     "TooManyPixels": "Store smaller pictures: decoding these would take more memory than they are worth.",
     "TooFewPixels": "Leave out pictures of a pixel or two, which are placeholders.",
     "NotAnImage": _LOOK,

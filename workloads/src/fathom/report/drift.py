@@ -58,5 +58,12 @@ def _drift(aspect: str, found: dict[str, Any]) -> Drift:
         Shift(clean(s["token"], _TOKEN), float(s["before"]), float(s["after"]))
         for s in found["shifts"][:_SHIFTS]
     ]
-    names = ("psi", "jaccard", "coverageBefore", "coverageAfter", "changedItems")
-    return Drift(clean(aspect, 64), *(float(found[name]) for name in names), shifts)
+    return Drift(
+        aspect=clean(aspect, 64),
+        psi=float(found["psi"]),
+        jaccard=float(found["jaccard"]),
+        coverage_before=float(found["coverageBefore"]),
+        coverage_after=float(found["coverageAfter"]),
+        changed_items=float(found["changedItems"]),
+        shifts=shifts,
+    )

@@ -71,13 +71,13 @@ class _Tally:
         self._first = First(_EXAMPLES)
         self._examples: dict[str, Example] = {}
 
-    def add(self, ids: list[str], aspects: list[str], messages: list[str], hashes: columns.Hashes) -> None:
-        self.count += len(ids)
-        self._first.offer(ids, hashes)
+    def add(self, found: list[Example], hashes: columns.Hashes) -> None:
+        self.count += len(found)
+        self._first.offer([example.item_id for example in found], hashes)
         chosen = set(self._first.ids())
-        for item, aspect, message in zip(ids, aspects, messages, strict=True):
-            if item in chosen and item not in self._examples:
-                self._examples[item] = Example(item, clean(aspect, 64), clean(message, _MESSAGE))
+        for example in found:
+            if example.item_id in chosen:
+                self._examples.setdefault(example.item_id, _shown(example))
         self._examples = {item: found for item, found in self._examples.items() if item in chosen}
 
     def examples(self) -> list[Example]:
@@ -109,5 +109,9 @@ def _count(tallies: dict[str, _Tally], rows: pa.RecordBatch, ids: list[str], has
         known = name in tallies or len(tallies) + len(by_reason) < _MOST_REASONS
         by_reason.setdefault(clean(name, 64) if known else _OTHER, []).append(place)
     for name, places in by_reason.items():
-        chosen = ([values[p] for p in places] for values in (ids, aspects, messages))
-        tallies.setdefault(name, _Tally()).add(*chosen, hashes[places])
+        own = [Example(ids[p], aspects[p], messages[p]) for p in places]
+        tallies.setdefault(name, _Tally()).add(own, hashes[places])
+
+
+def _shown(example: Example) -> Example:
+    return Example(example.item_id, clean(example.aspect, 64), clean(example.message, _MESSAGE))

@@ -115,7 +115,7 @@ def _failed(failures: Failures) -> list[str]:
     """Return items of every reason in turn."""
     by_reason = [[example.item_id for example in reason.examples] for reason in failures.reasons]
     turns = itertools.chain.from_iterable(itertools.zip_longest(*by_reason))
-    return [item for item in turns if item is not None][:_FAILED]
+    return [item for item in turns if item][:_FAILED]
 
 
 def _add_captions(chosen: Mapping[str, Card], store: Store) -> None:

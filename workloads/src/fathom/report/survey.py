@@ -20,7 +20,7 @@ from fathom.report.throughput import Pace
 #: Characters of a caption by which repetitions are told.
 _KEPT: Final = 300
 _COLUMNS: Final = (
-    "item_id aspect caption tokens milliseconds finish made_at model_digest".split()  # noqa: SIM905 - one line
+    *("item_id", "aspect", "caption", "tokens", "milliseconds", "finish", "made_at", "model_digest"),
 )
 _MOST_MODELS: Final = 8
 _EACH: Final = 12
@@ -125,7 +125,7 @@ class Survey:
 def survey(store: Store) -> Survey:
     """Look at every caption of `store` once."""
     found = Survey([Aspect(name) for name in store.aspects])
-    for rows in store.rows(_COLUMNS):
+    for rows in store.rows([*_COLUMNS]):
         found.add(rows)
     return found
 
