@@ -1,9 +1,9 @@
-"""How long a run takes to plan, and how much memory: `fathom plan` over many items, and what a shard starts with.
+"""How long a run takes to plan, how much memory that needs, and how soon a shard begins.
 
-`python -m benchmarks.planning [--items N] [--shards N]` measures each step in a process of its own: planning with
-no captions yet, planning when every item has one, and a shard of that plan from the start of its process to its
-first item. The peer is the obvious way, with the ids in a Python dict: the same ids, the same machine, one after
-the other; its time is without the join.
+`python -m benchmarks.planning [--items N] [--shards N]` measures each step in a process of its own: planning
+when nothing is captioned yet, planning when every item is, and a shard of each plan from the start of its
+process to its first item. The peer is the obvious way, with the ids in a Python dict: the same ids, the same
+machine, one after the other. It deals and finds duplicates; it joins nothing.
 """
 
 from __future__ import annotations
@@ -150,7 +150,9 @@ def main() -> None:
     for step, cost in costs(given.items, given.shards):
         peer = peer or cost
         ratios = f"{cost.cpu / peer.cpu:.2f} | {cost.megabytes / peer.megabytes:.2f}"
-        print(f"| {step} | {cost.seconds:.1f} | {cost.cpu:.1f} | {cost.megabytes:.0f} | {ratios} |", flush=True)
+        print(
+            f"| {step} | {cost.seconds:.1f} | {cost.cpu:.1f} | {cost.megabytes:.0f} | {ratios} |", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from builders.good import GOOD_CAPTION_JOBS
 from builders.manifests import ABSENT, Manifest, caption_job, edited, rec_model, steps
 from builders.refusals import BOUNDS, RULES, Refusal
 from integration.kube import Namespace, Refused
@@ -83,9 +84,14 @@ def test_what_only_the_api_server_can_refuse(namespace: Namespace, manifest: Man
             ),
             id="what Kubernetes says about pods, handed on as it is",
         ),
+        *GOOD_CAPTION_JOBS,
         pytest.param(rec_model(spec__serving__rollout__steps=steps(*range(1, 21))), id="twenty steps"),
         pytest.param(
             rec_model(spec__features__captions=[{"captionJob": "a"}, {"captionJob": "b"}]), id="two"
+        ),
+        pytest.param(
+            rec_model(spec__features__captions=[{"captionJob": "a"}, {"captionJob": "a", "aspect": "mood"}]),
+            id="two aspects of one CaptionJob",
         ),
     ],
 )
@@ -98,6 +104,11 @@ def test_a_good_manifest_is_taken(namespace: Namespace, manifest: Manifest) -> N
     [
         pytest.param(caption_job(), id="CaptionJob"),
         pytest.param(caption_job(spec__fineTune={"uri": "pvc://media/pairs.parquet"}), id="with fine-tuning"),
+        pytest.param(caption_job(spec__refresh={"schedule": "@daily"}), id="with a schedule"),
+        pytest.param(
+            caption_job(spec__model__prompts=[{"name": "mood", "prompt": "How does it feel?"}]),
+            id="with aspects",
+        ),
         pytest.param(rec_model(), id="RecModel"),
         pytest.param(rec_model(spec__serving={}), id="RecModel, served"),
         pytest.param(
@@ -153,6 +164,9 @@ def test_what_a_job_reads_can_change_until_it_has_started(
         pytest.param({"parallelism": 4}, id="more pods at once"),
         pytest.param({"failurePolicy": {"maxFailedItems": "10%"}}, id="a larger failure budget"),
         pytest.param({"template": {"nodeSelector": {"disk": "ssd"}}}, id="other nodes"),
+        pytest.param({"suspend": True}, id="a rest"),
+        pytest.param({"activeDeadlineSeconds": 60}, id="a deadline"),
+        pytest.param({"refresh": {"schedule": "@daily"}}, id="a schedule"),
     ],
 )
 def test_what_a_running_job_does_not_read_can_change(namespace: Namespace, change: dict[str, Any]) -> None:
@@ -201,6 +215,8 @@ STATUSES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "itemsPerSecond": 1.5,
             "estimatedCompletionTime": "2026-01-31T12:00:40Z",
             "features": {"uri": "pvc://f/f", "digest": "sha256:0", "vocabularySize": 40, "coverage": 0.9},
+            "usage": {"estimatedCost": "12.30 USD"},
+            "run": {"number": 2, "nextTime": "2026-02-01T03:00:00Z"},
             "conditions": [READY],
         },
         {
@@ -210,6 +226,8 @@ STATUSES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "Failed": 2,
             "Per-s": 1.5,
             "ETA": "2026-01-31T12:00:40Z",
+            "Cost": "12.30 USD",
+            "Next-run": "2026-02-01T03:00:00Z",
             "Reused": 5,
             "Vocabulary": 40,
             "Coverage": 0.9,

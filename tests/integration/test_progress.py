@@ -40,7 +40,7 @@ class Pod:
 def pod(shop: Namespace, tmp_path: Path) -> Pod:
     """Return the first pod of a CaptionJob."""
     job = submit(shop, caption_job(unique("catalog"), spec__shards=2, spec__parallelism=2))
-    made = job.job("caption")
+    made = job.planned().job("caption")
     pods = job.nodes.start(made)
     [config] = job.children("ConfigMap", "caption")
     (tmp_path / "ca.crt").write_text(config["data"]["ca.crt"])

@@ -28,7 +28,7 @@ class Reports:
         self,
         wake: Callable[[Key, float], None],
         *,
-        wake_seconds: float = 3.0,
+        wake_seconds: float = 5.0,
         report_seconds: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Clock = utc_now,

@@ -82,7 +82,9 @@ def open_shard(task: CaptionTask, shard: int) -> tuple[SourceReader, Shard]:
     reader = open_source(task.source)
     output = storage.resolve(task.output)
     made = _planned(output, reader, Deal.of(task.source, reader, task.shards, task.run))
-    return reader, Shard(output, made, shard, asked=_asked(task.model), retry_failed=task.retry_failed)
+    rows = Shard(output, made, shard, asked=_asked(task.model), retry_failed=task.retry_failed)
+    index = made.index()
+    return open_source(task.source, index) if index else reader, rows
 
 
 def finetune(task: FinetuneTask) -> Outcome:

@@ -13,6 +13,7 @@ from fathom import manifest
 from fathom.captioning import parts
 from fathom.captioning.history import Kind
 from fathom.captioning.sources import SourceReader
+from fathom.captioning.sources.index import Index, load
 from fathom.errors import InvalidInputError
 from fathom.storage import Location
 from fathom_api.tasks import AnySource
@@ -75,6 +76,7 @@ class Plan:
     previous: str
     maker: str
     token: str
+    index_file: str
 
     @property
     def name(self) -> str:
@@ -98,6 +100,10 @@ class Plan:
         found = self._read("slices", SLICES, chosen).to_pylist()
         return [Slice(self.folder / row["file"], row["group"]) for row in found]
 
+    def index(self) -> Index | None:
+        """Return where the rows of the source begin, if finding out takes long."""
+        return load(self.folder / self.index_file) if self.index_file else None
+
     def _read(self, name: str, schema: pa.Schema, chosen: list[tuple[str, str, Any]]) -> pa.Table:
         with (self.folder / f"{name}-{self.token}.parquet").open("rb") as data:
             return pq.read_table(data, schema=schema, filters=chosen)
@@ -112,7 +118,8 @@ def read(output: Location) -> Plan | None:
     made_from = found.made_from
     deal = Deal(made_from["source"], int(made_from["shards"]), int(made_from["run"]))
     total = found.counts["total"]
-    return Plan(folder, deal, total, made_from["previous"], made_from["maker"], made_from["token"])
+    others = (made_from[name] for name in ("previous", "maker", "token", "index"))
+    return Plan(folder, deal, total, *others)
 
 
 def check(plan: Plan | None, deal: Deal, output: Location) -> Plan:

@@ -51,7 +51,11 @@ def make(output: Location, reader: SourceReader, deal: Deal, maker: Maker) -> Pl
     for kind in SCHEMAS:
         _join(output, ids, kind, written)
     written.add("slices", pa.Table.from_pylist(written.slices, SLICES))
-    made_from = {"source": deal.source, "shards": str(deal.shards), "run": str(deal.run), "maker": maker}
+    index = f"index-{written.token}.json" if reader.index else ""
+    if reader.index:
+        reader.index.save(written.folder / index)
+        written.names.add(index)
+    made_from = {"index": index, "source": deal.source, "shards": str(deal.shards), "run": str(deal.run), "maker": maker}
     made_from |= {"previous": _previous(output, before), "token": written.token, "name": deal.name}
     counts = {"total": ids.total, "duplicates": len(ids.duplicates), "no_id": len(ids.without)}
     manifest.write(

@@ -105,13 +105,13 @@ class Work:
             return self._reuse("")
         sha256 = key = None
         try:
-            found = media.read(item.media, self._task.source.uri)
+            found = media.read(item.media, self._task.source)
             sha256, key = found.sha256, self._keys.key(found.sha256)
             if (row := self._shard.reuse(item_id, ASPECT, key)) is not None:
                 return self._reuse(row.caption)
             if (failed := self._shard.failed_before(item_id, key)) is not None:
                 return self._fail(failed)
-            return _Ready(item_id, sha256, key, media.decode(found.data))
+            return _Ready(item_id, sha256, key, media.decode(found, self._task.source).frames[0])
         except media.UnusableMediaError as error:
             return self._fail(ErrorRow(item_id, "", error.reason, str(error), sha256, key, time.time()))
 
