@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fathom import storage
 from fathom.errors import InvalidInputError
-from fathom.report import comparison, drift, errors, features, finetuning, gallery, page
+from fathom.report import comparison, drift, errors, features, finetuning, gallery, page, work
 from fathom.report.charts import Drawing, bars, draw
 from fathom.report.distributions import Histogram
 from fathom.report.features import Features
@@ -55,6 +55,7 @@ def write(
         made_at=now().strftime("%Y-%m-%d %H:%M UTC"),
         task=task,
         items=captions.count,
+        work=work.read(root),
         survey=found,
         failures=failures,
         features={aspect.aspect: aspect for aspect in made},
