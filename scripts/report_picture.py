@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Makes the picture of a caption report for the documentation, in a real browser: docs/images/caption-report.png.
+"""Makes the documentation's picture of a caption report, in a real browser: docs/images/caption-report.png.
 
     PYTHONPATH=tests:examples .venv/bin/python scripts/report_picture.py
 
-The pictures are Debian's tuxpaint-stamps (GPL-2). So that the page looks the same for everybody, without a GPU, the
-captions are the labels that people gave the stamps, and their times are made up; the report is the real one.
+The pictures are Debian's tuxpaint-stamps (GPL-2). So that the page looks the same for everybody, without a
+GPU, the captions are the labels that people gave the stamps, and their times are made up; the report is real.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from browser import Scheme, browser, open_file
 from builders import captioned
 from builders.captioned import Clip, Pictured, Shelf
+from PIL import Image
+
 from demo.data import stamps
 from fathom.report import captions
 from fathom.report.pictures import Album
@@ -50,20 +50,21 @@ TASK = {
 
 def example(root: Path) -> Path:
     """Write a run over the stamps below `root`, and its report; return where that is."""
-    random.seed(0)
+    chance = random.Random(0)  # noqa: S311 - a picture, not a secret
     table = stamps.make()[0].items.to_pylist()
     shelf = Shelf([Pictured(n, row["item_id"], _media(n, row)) for n, row in enumerate(table)])
     broken = {row["item_id"]: list(_BROKEN)[n % 3] for n, row in enumerate(table) if n % 40 == 7}
-    said = [s for n, row in enumerate(table) if row["item_id"] not in broken for s in _sayings(n, row)]
+    said = [
+        s for n, row in enumerate(table) if row["item_id"] not in broken for s in _sayings(n, row, chance)
+    ]
     errors = [captioned.error(item, reason, _BROKEN[reason]) for item, reason in broken.items()]
     store = captioned.write(root / "run", said, errors, [_earlier(n, row) for n, row in enumerate(said)])
     for aspect in store.aspects:
         own = {row["item_id"]: _words(row["caption"]) for row in said if row["aspect"] == aspect}
         captioned.write_features(root, own, aspect)
     task = FeaturiseTask.model_validate(TASK)
-    return captions.write(
-        root, task, store, open_album=lambda _: Album(shelf, captioned.decode), now=lambda: _NOW
-    )
+    captions.write(root, task, store, open_album=lambda _: Album(shelf, captioned.decode), now=lambda: _NOW)
+    return root / captions.PATH
 
 
 def take(report: Path, picture: Path, *, width: int, height: int, scheme: Scheme = "light") -> None:
@@ -83,8 +84,8 @@ def _media(number: int, row: dict[str, Any]) -> Any:
     return Clip(tuple(zoom), tuple(n * 1.5 for n in range(6)))
 
 
-def _sayings(number: int, row: dict[str, Any]) -> list[dict[str, Any]]:
-    made_at = _NOW.timestamp() - 900 + number * 1.4 + 40 * random.random()
+def _sayings(number: int, row: dict[str, Any], chance: random.Random) -> list[dict[str, Any]]:
+    made_at = _NOW.timestamp() - 900 + number * 1.4 + 40 * chance.random()
     subject, kind = str(row["title"]).rstrip(".").lower(), str(row["genres"]).replace("|", ", ")
     return [
         captioned.caption(
@@ -92,7 +93,7 @@ def _sayings(number: int, row: dict[str, Any]) -> list[dict[str, Any]]:
             text,
             aspect=aspect,
             tokens=round(1.4 * len(text.split())) + 1,
-            milliseconds=random.lognormvariate(5.4, 0.3),
+            milliseconds=chance.lognormvariate(5.4, 0.3),
             made_at=made_at,
         )
         for aspect, text in (("subject", subject), ("kind", kind))

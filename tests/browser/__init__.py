@@ -1,4 +1,4 @@
-"""A real browser, Debian's Chromium without a screen: opens a file and writes down all that goes wrong there."""
+"""A real browser, Debian's Chromium without a screen: opens files and notes what goes wrong in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
 
 from cluster.console import ClusterError
 from cluster.debian import require
@@ -71,9 +71,13 @@ def open_file(
     def asked(request: Request) -> None:
         opened.requests.append(request.url)
 
+    def interrupted(dialog: Dialog) -> None:
+        opened.complaints.append(f"{dialog.type}: {dialog.message}")
+        dialog.dismiss()
+
     opened.page.on("console", lambda message: opened.complaints.append(f"{message.type}: {message.text}"))
     opened.page.on("pageerror", lambda error: opened.complaints.append(f"error: {error}"))
-    opened.page.on("dialog", lambda dialog: (opened.complaints.append(dialog.message), dialog.dismiss()))
+    opened.page.on("dialog", interrupted)
     opened.page.on("request", asked)
     opened.page.goto(file.resolve().as_uri())
     return opened

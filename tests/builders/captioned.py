@@ -1,4 +1,4 @@
-"""A run of captions on disk, as the report reads it: Parquet files of captions, errors, the run before, tokens."""
+"""A run of captions on disk, as the report reads it: captions, errors, the run before, tokens."""
 
 from __future__ import annotations
 
@@ -100,16 +100,18 @@ def write_features(root: Path, tokens: Mapping[str, Sequence[str]], aspect: str 
     folder = root / "features" / aspect
     folder.mkdir(parents=True, exist_ok=True)
     counts = Counter(token for found in tokens.values() for token in found)
-    ids = {token: place for place, token in enumerate(counts, start=2)}
+    ids = {token: place for place, token in enumerate(counts, start=3)}
     items = sorted(tokens)
     lists = pa.array([[ids[t] for t in tokens[i]] for i in items], pa.list_(pa.int32()))
-    pq.write_table(pa.table({"item_id": pa.array(items, pa.string()), "tokens": lists}), folder / "features.parquet")
+    pq.write_table(
+        pa.table({"item_id": pa.array(items, pa.string()), "tokens": lists}), folder / "features.parquet"
+    )
     named = {"id": pa.array(ids.values(), pa.int32()), "token": pa.array(ids, pa.string())}
     named["count"] = pa.array([counts[token] for token in ids], pa.int64())
     pq.write_table(pa.table(named), folder / "vocabulary.parquet")
     total = sum(counts.values())
     coverage = {
-        "vocabularySize": len(ids) + 2,
+        "vocabularySize": len(ids) + 3,
         "tokensInUse": len(ids),
         "coverage": sum(bool(t) for t in tokens.values()) / max(1, len(tokens)),
         "tokensPerItem": total / max(1, len(tokens)),

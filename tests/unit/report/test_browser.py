@@ -1,17 +1,17 @@
-"""The report in a real browser: it works, keeps to itself, fits every window, and strangers' words do nothing."""
+"""The report in a real browser: it works, keeps to itself, fits windows, and strangers' words do nothing."""
 
 import os
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from PIL import Image
-from playwright.sync_api import Browser, Page
-
 from browser import NoBrowserError, Opened, Scheme, browser, open_file, program
 from builders import captioned
 from builders.captioned import Clip, Pictured, Shelf, caption, error
 from builders.reports import a_report
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
 from fathom.report import captions, render
 from fathom.report.pictures import Album
 from fathom_api.tasks import FeaturiseTask
@@ -51,7 +51,9 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     film = Clip(tuple(Image.new("RGB", (320, 180), c) for c in ("red", "green", "blue")), (0.0, 1.0, 2.0))
     shelf = Shelf(
         [
-            Pictured(n, row["item_id"], film if row["item_id"] == "film" else Image.new("RGB", (90, 60), "teal"))
+            Pictured(
+                n, row["item_id"], film if row["item_id"] == "film" else Image.new("RGB", (90, 60), "teal")
+            )
             for n, row in enumerate(rows)
         ]
     )
@@ -82,7 +84,9 @@ def why(page: Page, value: str) -> None:
     page.get_by_label("Why it is shown").select_option(value)
 
 
-def test_the_page_has_nothing_to_complain_of_and_asks_nobody_for_anything(opened: Opened, page_file: Path) -> None:
+def test_the_page_has_nothing_to_complain_of_and_asks_nobody_for_anything(
+    opened: Opened, page_file: Path
+) -> None:
     opened.page.get_by_role("button", name="Show more").click()
     opened.page.wait_for_load_state("networkidle")
     outside = [url for url in opened.requests if not url.startswith("data:")]
@@ -93,7 +97,7 @@ def test_the_page_has_nothing_to_complain_of_and_asks_nobody_for_anything(opened
 def test_what_the_page_forbids_is_refused(opened: Opened) -> None:
     opened.page.evaluate(
         "document.body.insertAdjacentHTML('beforeend', '<img id=evil src=x onerror=\"document.title=1\">"
-        "<p id=p style=\"color:red\">')"
+        '<p id=p style="color:red">\')'
     )
     opened.page.wait_for_function("document.getElementById('evil').complete")
     assert opened.page.title() != "1"
@@ -108,7 +112,10 @@ def test_text_filters_captions_ids_and_messages(opened: Opened) -> None:
     assert shown(opened.page) == ["film"]
     field.fill("no such file")
     assert shown(opened.page) == ["lost"]
-    assert opened.page.get_by_role("status").text_content() == f"Showing 1 of 1 that match, of {opened.page.locator(CARDS).count()} in all."
+    assert (
+        opened.page.get_by_role("status").text_content()
+        == f"Showing 1 of 1 that match, of {opened.page.locator(CARDS).count()} in all."
+    )
 
 
 def test_errors_filter_by_their_reason(opened: Opened) -> None:
@@ -185,7 +192,8 @@ def test_nothing_sticks_out_of_the_window(
     outside = page.evaluate(
         """() => [...document.querySelectorAll('main *')].filter((e) => {
             const box = e.getBoundingClientRect();
-            return box.width && (box.right > innerWidth + 1 || box.left < -1) && !e.closest('.scroll, .strip');
+            const out = box.width && (box.right > innerWidth + 1 || box.left < -1);
+            return out && !e.closest('.scroll, .strip');
         }).map((e) => e.outerHTML.slice(0, 120))"""
     )
     assert outside == []
@@ -202,16 +210,29 @@ def contrast(page: Page, selector: str) -> float:
                 return 0.2126 * r + 0.7152 * g + 0.0722 * b;
             };
             const element = document.querySelector(selector);
+            const ground = (e) => getComputedStyle(e).backgroundColor;
             let behind = element;
-            while (getComputedStyle(behind).backgroundColor === 'rgba(0, 0, 0, 0)') behind = behind.parentElement;
-            const [a, b] = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor].map(light);
+            while (ground(behind) === 'rgba(0, 0, 0, 0)') behind = behind.parentElement;
+            const [a, b] = [getComputedStyle(element).color, ground(behind)].map(light);
             return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
         }""",
         selector,
     )
 
 
-READ = ["h1", ".caption", ".lead", ".tile dt", ".tile .note", ".token", ".tag", ".error b", ".menu a", "del", "ins"]
+READ = [
+    "h1",
+    ".caption",
+    ".lead",
+    ".tile dt",
+    ".tile .note",
+    ".token",
+    ".tag",
+    ".error b",
+    ".menu a",
+    "del",
+    "ins",
+]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,4 +1,4 @@
-"""The report of a captioning run: what it counts, chooses and compares, and what nothing in the data can do to it."""
+"""The report of a captioning run: what it counts, chooses and compares, and what data cannot do to it."""
 
 import json
 import re
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
-
 from builders import captioned
 from builders.captioned import Clip, Pictured, Shelf, caption, error
+from PIL import Image
+
 from fathom.captioning.media import UnusableMediaError
 from fathom.errors import InvalidInputError
 from fathom.report import captions
@@ -50,7 +50,9 @@ def words(html: str) -> str:
 
 
 def card(html: str, item: str) -> str:
-    return next(c for c in re.findall(r'<article class="card.*?</article>', html, re.S) if f">{item}</h3>" in c)
+    return next(
+        c for c in re.findall(r'<article class="card.*?</article>', html, re.S) if f">{item}</h3>" in c
+    )
 
 
 def some(count: int, **changes: Any) -> list[dict[str, Any]]:
@@ -76,7 +78,10 @@ def test_every_item_of_a_small_run_is_shown_with_its_tokens(tmp_path: Path) -> N
     captioned.write_features(tmp_path, {row["item_id"]: row["caption"].split() for row in rows})
     html = report(tmp_path, captioned.write(tmp_path, rows))
     assert len(re.findall('<article class="card', html)) == 20
-    assert re.findall(r'<button[^>]*class="token"[^>]*>([^<]+)<', card(html, "item-3")) == rows[3]["caption"].split()
+    assert (
+        re.findall(r'<button[^>]*class="token"[^>]*>([^<]+)<', card(html, "item-3"))
+        == rows[3]["caption"].split()
+    )
 
 
 def test_aspects_are_told_apart(tmp_path: Path) -> None:
@@ -139,6 +144,12 @@ def test_errors_stand_by_reason_with_examples_and_what_to_do(tmp_path: Path) -> 
     assert said.index("NotAnImage 30 · 96.8 % of the errors") < said.index("OddReason 1 ·")
     assert "Look at one of the files" in said
     assert "other (mood): odd" in said.replace(" :", ":")
+
+
+def test_rows_without_an_id_are_items_of_their_own(tmp_path: Path) -> None:
+    errors = [error("", "NoId"), error("", "NoId"), error("a", "NotTheSchema", aspect="x")]
+    errors.append(error("a", "NotTheSchema", aspect="y"))
+    assert collect(captioned.write(tmp_path, some(1), errors).errors()).items == 3
 
 
 def test_endless_reasons_do_not_grow_the_page(tmp_path: Path) -> None:
@@ -237,14 +248,52 @@ def test_of_a_signed_uri_the_signature_stays_private(tmp_path: Path) -> None:
     assert "secret" not in path.read_text()
 
 
-def test_fine_tuning_is_shown_where_its_curve_is(tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    model.mkdir()
-    epochs = [{"epoch": n, "loss": 3 / n, "validation_loss": 3.5 / n} for n in (1, 2, 3)]
-    (model / "curve.json").write_text(json.dumps(epochs))
-    (model / "training.json").write_text(json.dumps({"metrics": {"best_epoch": 3, "validation_loss": 1.1667}}))
+FINE_TUNING = {
+    "method": "LoRA",
+    "bestEpoch": 2,
+    "stoppedEarly": True,
+    "pairs": {"training": 1200, "heldOut": 60},
+    "curve": [{"epoch": n, "loss": 3 / n, "validationLoss": 3.5 / n} for n in (1, 2, 3)],
+    "examination": {
+        "media": 40,
+        "cider": 1.234,
+        "bleu4": 21.9,
+        "tokenF1": 0.51,
+        "examples": [{"written": "a shoe", "people": ["a red shoe", "one shoe"], "tokenF1": 0.8}],
+    },
+}
+
+
+@pytest.mark.parametrize("place", ["model", "model/versions/0123456789ab"])
+def test_fine_tuning_is_shown_where_its_report_is(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "fine-tuning.json").write_text(json.dumps(FINE_TUNING))
+    (tmp_path / "model" / "latest.json").write_text('{"version": "0123456789ab"}')
     said = words(report(tmp_path, captioned.write(tmp_path, some(2))))
-    assert "loss on held-out pairs 1.167 nats a token" in said
+    assert "epoch kept 2 of 3, stopped early" in said
+    assert "loss on held-out pairs 1.750 nats a token" in said
+    assert "CIDEr-D (0 to 10) 1.23" in said
+    assert "a shoe a red shoe one shoe 0.80" in said
+
+
+def test_a_version_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "fine-tuning.json").write_text(json.dumps(FINE_TUNING))
+    (tmp_path / "model" / "versions").mkdir(parents=True)
+    (tmp_path / "model" / "latest.json").write_text('{"version": "../.."}')
+    assert 'id="tuning"' not in report(tmp_path, captioned.write(tmp_path, some(2)))
+
+
+def test_drift_of_the_tokens_is_read_as_is_the_custom(tmp_path: Path) -> None:
+    rows = some(2)
+    captioned.write_features(tmp_path, {row["item_id"]: ["shoe"] for row in rows})
+    drift = {
+        **{"psi": 0.31, "jaccard": 0.9, "coverageBefore": 0.95, "coverageAfter": 0.97, "changedItems": 0.4},
+        "shifts": [{"token": "shoe", "before": 0.1, "after": 0.5}],
+    }
+    (tmp_path / "features" / "drift.json").write_text(json.dumps({"aspects": {"caption": drift}}))
+    said = words(report(tmp_path, captioned.write(tmp_path, rows)))
+    assert "Tokens: another population" in said
+    assert "shoe 10 % → 50 %" in said
 
 
 HOSTILE = {
@@ -297,22 +346,25 @@ def test_captions_that_are_no_unicode_are_shown_as_far_as_they_are(tmp_path: Pat
     class Raw(captioned.Files):
         def rows(self, columns: list[str]) -> Any:
             for batch in super().rows(columns):
-                if "caption" in batch.schema.names:
-                    bad = pa.array([b"caf\xe9 noir"] * batch.num_rows, pa.binary()).view(pa.string())
-                    batch = batch.set_column(batch.schema.names.index("caption"), "caption", bad)
-                yield batch
+                bad = pa.array([b"caf\xe9 noir"] * batch.num_rows, pa.binary()).view(pa.string())
+                place = batch.schema.get_field_index("caption")
+                yield batch.set_column(place, "caption", bad) if place >= 0 else batch
 
     store = captioned.write(tmp_path, some(2))
     assert "caf\ufffd noir" in words(report(tmp_path, Raw(store.folder, store.count, store.aspects)))
 
 
 def test_the_page_stays_small_whatever_is_in_it(tmp_path: Path) -> None:
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8).astype(np.uint8))
+    noise = Image.fromarray(
+        np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8).astype(np.uint8)
+    )
     worst = '"' * 50_000
     names = [f"{n}" + '"' * 400 for n in range(400)]
     rows = [caption(name, worst, aspect=f"aspect-{a}") for name in names for a in range(8)]
     for a in range(8):
-        captioned.write_features(tmp_path, {n: [f'{k}{"&" * 300}' for k in range(100)] for n in names}, f"aspect-{a}")
+        captioned.write_features(
+            tmp_path, {n: [f"{k}{'&' * 300}" for k in range(100)] for n in names}, f"aspect-{a}"
+        )
     earlier = [{**row, "caption": "&" * 5000} for row in rows]
     errors = [error(f"e{n}" + '"' * 900, f"Reason{n % 70}", worst) for n in range(300)]
     shelf = Shelf([Pictured(n, name, noise, {"title": worst}) for n, name in enumerate(names)])

@@ -4,9 +4,10 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-
 from builders.reports import a_report
+
 from fathom.report import Arm, Chart, Curve, Item, Report, render
+
 
 class Elements(HTMLParser):
     """Collects tags with their attributes."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from fathom import storage
 from fathom.errors import InvalidInputError
-from fathom.report import comparison, errors, features, finetuning, gallery, page
+from fathom.report import comparison, drift, errors, features, finetuning, gallery, page, work
 from fathom.report.charts import Drawing, bars, draw
 from fathom.report.distributions import Histogram
 from fathom.report.features import Features
@@ -19,6 +18,7 @@ from fathom.report.pictures import Album
 from fathom.report.survey import Aspect, Store, Survey, survey
 from fathom.report.text import clean
 from fathom.report.throughput import Stretch
+from fathom.storage import Location
 from fathom_api.captioning import Source
 from fathom_api.tasks import AnySource, FeaturiseTask
 
@@ -30,13 +30,13 @@ Opener = Callable[[AnySource], Album]
 
 
 def write(
-    root: Path,
+    root: Location,
     task: FeaturiseTask,
     captions: Store,
     *,
     open_album: Opener | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Path:
+) -> Location:
     """Write the report of the run below `root`, the CaptionJob's folder, and return where it is.
 
     Reads the captions three times, never more of them at once than a batch; the page shows a sample and stays
@@ -47,7 +47,7 @@ def write(
     made = features.read(root, captions.aspects)
     changes = comparison.compare(captions)
     album, no_album = _album(task.source, open_album or _open)
-    tuning = finetuning.read(root / "model")
+    tuning = finetuning.read(_models(root, task))
     html = page.document(
         "captions.html.j2",
         script="gallery.js",
@@ -55,18 +55,20 @@ def write(
         made_at=now().strftime("%Y-%m-%d %H:%M UTC"),
         task=task,
         items=captions.count,
+        work=work.read(root),
         survey=found,
         failures=failures,
         features={aspect.aspect: aspect for aspect in made},
         comparison=changes,
-        cards=gallery.cards(captions, found, failures, made, changes, album),
+        drift=drift.read(root),
+        cards=gallery.cards(captions, found, failures=failures, made=made, comparison=changes, album=album),
         no_album=no_album,
         aspects=[_charts(aspect, made) for aspect in found.aspects],
         stretches=found.pace.stretches(),
         pace=_pace(found.pace.stretches()),
         latency=_histogram("Time of one caption", "ms", found.milliseconds),
         tuning=tuning,
-        tuning_chart=tuning and draw(tuning.chart),
+        tuning_chart=draw(tuning.chart) if tuning else None,
         about=_about(task, found),
     )
     path = root / PATH
@@ -91,6 +93,13 @@ def _album(source: AnySource | None, opened: Opener) -> tuple[Album | None, str]
     except (InvalidInputError, OSError) as error:
         _log.warning("the report has no pictures: %s", error)
         return None, clean(f"There are no pictures: {error}", 300)
+
+
+def _models(root: Location, task: FeaturiseTask) -> list[Location]:
+    """Return where a fine-tuned model may be: the one that captioned, or the one made by this job."""
+    uri = task.model.uri or ""
+    near = "://" not in uri or uri.startswith(("pvc://", "file://"))
+    return [*([storage.resolve(uri)] if uri and near else []), root / "model"]
 
 
 def _title(task: FeaturiseTask) -> str:

@@ -19,7 +19,7 @@ from fathom.report.survey import Store
 from fathom.report.text import clean, shown_id
 
 #: Captions that are compared in memory at once, of each run.
-_BUCKET_ROWS: Final = 1 << 20
+_BUCKET_ROWS: Final = 1 << 18
 _SHOWN: Final = 16
 _MOST_WORDS: Final = 80
 _MOST_CHARACTERS: Final = 600
@@ -51,7 +51,7 @@ class Changed:
 
 @dataclass
 class Comparison:
-    """How the captions differ from those of the run before; `changed` in number, `examples` chosen by chance."""
+    """How many captions differ from those of the run before, and some that do, chosen by chance."""
 
     same: int = 0
     changed: int = 0
@@ -90,6 +90,7 @@ def _spool(folder: Path, batches: Iterable[pa.RecordBatch], buckets: int) -> lis
         records = np.empty(rows.num_rows, _RECORD)
         records["key"] = _keys(rows)
         records["caption"] = columns.hashes(columns.texts(rows["caption"]))
+        # The low bits choose the bucket, all of them the examples.
         bucket = records["key"] % np.uint64(buckets)
         for number in np.unique(bucket).tolist():
             with files[number].open("ab") as file:

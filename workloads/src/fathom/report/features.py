@@ -1,27 +1,28 @@
-"""The tokens made of the captions: how many each item has, which are frequent, and how the vocabulary grew."""
+"""The tokens made of the captions: how many an item has, which are frequent, how the vocabulary grew."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from fathom.report import columns
+from fathom.report.columns import pc
 from fathom.report.distributions import Histogram
 from fathom.report.sampling import First
 from fathom.report.text import clean
+from fathom.storage import Location
 
 _EACH: Final = 12
 _TOP: Final = 12
 _TOKEN: Final = 80
-#: Token ids are below this (CaptionFeatures.vocabulary_size).
-_MOST_IDS: Final = 100_000_002
+#: Ids of tokens; those below are padding, unknown and missing, those above there cannot be.
+_IDS: Final = range(3, 100_000_003)
 _COLUMNS: Final = ["item_id", "tokens"]
 
 
@@ -30,7 +31,7 @@ class Features:
     """Tokens of one aspect. `growth` is (items looked at, different tokens seen) at growing distances."""
 
     aspect: str
-    folder: Path
+    folder: Location
     coverage: dict[str, Any]
     per_item: Histogram = field(default_factory=Histogram)
     growth: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
@@ -49,7 +50,7 @@ class Features:
         return float(value) if isinstance(value, int | float) else None
 
 
-def read(root: Path, aspects: Iterable[str]) -> list[Features]:
+def read(root: Location, aspects: Iterable[str]) -> list[Features]:
     """Return the features of the aspects that have some below `root`, the CaptionJob's folder."""
     found: list[Features] = []
     for aspect in aspects:
@@ -66,7 +67,7 @@ def _look(features: Features) -> None:
     items = distinct = 0
     mark = 1.0
     for rows in columns.parquet(features.folder / "features.parquet", _COLUMNS):
-        counts = columns.numbers(pc.list_value_length(rows["tokens"]))
+        counts = _counts(rows["tokens"])
         ids = columns.texts(rows["item_id"])
         hashes = columns.hashes(ids)
         features.per_item.add(counts)
@@ -83,16 +84,23 @@ def _look(features: Features) -> None:
         features.growth.append((float(items), float(distinct)))
 
 
+def _counts(tokens: pa.Array) -> NDArray[np.float64]:
+    """Return how many tokens each item has, ids that are no token left out."""
+    ids = pc.list_flatten(tokens).to_numpy(zero_copy_only=False)
+    of = pc.list_parent_indices(tokens).to_numpy(zero_copy_only=False)
+    return np.bincount(of[ids >= _IDS.start], minlength=len(tokens)).astype(np.float64)
+
+
 def _steps(rows: int, before: int) -> list[tuple[int, int]]:
     """Return ranges of a batch: short ones at the start of the table, where the vocabulary grows fast."""
     size = max(8, before // 8)
     return [(start, min(rows, start + size)) for start in range(0, rows, size)]
 
 
-def _mark(seen: columns.NDArray[np.bool_], tokens: pa.Array) -> tuple[columns.NDArray[np.bool_], int]:
+def _mark(seen: NDArray[np.bool_], tokens: pa.Array) -> tuple[NDArray[np.bool_], int]:
     """Mark the ids in `tokens` as seen; return the marks and how many ids are new."""
     ids = np.unique(pc.list_flatten(tokens).to_numpy(zero_copy_only=False))
-    ids = ids[(ids >= 0) & (ids < _MOST_IDS)]
+    ids = ids[(ids >= _IDS.start) & (ids < _IDS.stop)]
     if len(ids) and ids[-1] >= len(seen):
         seen = np.concatenate([seen, np.zeros(int(ids[-1]) + 1, np.bool_)])
     fresh = int((~seen[ids]).sum())
@@ -108,10 +116,12 @@ def tokens(features: Features, item_ids: Iterable[str]) -> dict[str, list[str]]:
         own = columns.among(rows, wanted)
         found |= dict(zip(columns.texts(own["item_id"]), own["tokens"].to_pylist(), strict=True))
     names = _names(features.folder, {token for ids in found.values() for token in ids})
-    return {item: [names.get(token, f"#{token}") for token in ids] for item, ids in found.items()}
+    return {
+        item: [names.get(token, f"#{token}") for token in ids if token in _IDS] for item, ids in found.items()
+    }
 
 
-def _names(folder: Path, ids: set[int]) -> dict[int, str]:
+def _names(folder: Location, ids: set[int]) -> dict[int, str]:
     path = folder / "vocabulary.parquet"
     if not path.is_file():
         return {}
@@ -124,5 +134,5 @@ def _names(folder: Path, ids: set[int]) -> dict[int, str]:
     return names
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Location) -> dict[str, Any]:
     return json.loads(path.read_bytes()) if path.is_file() else {}

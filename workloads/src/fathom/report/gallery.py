@@ -29,7 +29,7 @@ _COLUMNS: Final = ["item_id", "aspect", "caption", "finish"]
 
 @dataclass
 class Saying:
-    """A caption: of which aspect, as it is shown, in words; the first of its tokens and how many there are."""
+    """A caption as it is shown, and its length in words; the first of its tokens, and how many there are."""
 
     aspect: str
     caption: Cut
@@ -68,6 +68,7 @@ class Card:
 def cards(
     store: Store,
     found: Survey,
+    *,
     failures: Failures,
     made: list[Features],
     comparison: Comparison | None,
@@ -114,7 +115,7 @@ def _failed(failures: Failures) -> list[str]:
     """Return items of every reason in turn."""
     by_reason = [[example.item_id for example in reason.examples] for reason in failures.reasons]
     turns = itertools.chain.from_iterable(itertools.zip_longest(*by_reason))
-    return [item for item in turns if item is not None][:_FAILED]
+    return [item for item in turns if item][:_FAILED]
 
 
 def _add_captions(chosen: Mapping[str, Card], store: Store) -> None:

@@ -1,7 +1,7 @@
 """The page all reports share: one look, one file, nothing from outside, nothing that data could start.
 
-Everything from data is escaped by the templates. The page's own style and script are named by their digests in
-its Content-Security-Policy, so that a browser runs and applies nothing else.
+Everything from data is escaped by the templates. The page's own style and script are named by their digests
+in its Content-Security-Policy, so that a browser runs and applies nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SIGNATURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
 
 def document(template: str, *, script: str = "", **context: Any) -> str:
-    """Return the page that `template` makes of `context`; `script` names a file beside it that the page runs."""
+    """Return the page that `template` makes of `context`; `script` names the file that the page runs."""
     style, code = asset("page.css"), asset(script) if script else ""
     policy = {
         "default-src": "'none'",
@@ -56,7 +56,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"data_uri": data_uri, "number": number, "whole": whole, "percent": percent, "lasted": lasted}
+    made.filters |= {
+        "data_uri": data_uri,
+        "number": number,
+        "whole": whole,
+        "percent": percent,
+        "lasted": lasted,
+    }
     return made
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from fathom.errors import InvalidInputError
 from fathom.report import columns
+from fathom.report.columns import pc
 from fathom.report.text import clean
 
 _SIDE: Final = 360
@@ -86,7 +87,7 @@ Decode = Callable[[Any], Clip]
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture as a `data:` URI with its size in pixels, and its time in the video (`1:05`) if it is of one."""
+    """A picture as a `data:` URI, its size in pixels, and its time (`1:05`) if it is of a video."""
 
     uri: str
     width: int
@@ -143,8 +144,10 @@ class Album:
         places: dict[str, int] = {}
         start = 0
         for rows in self._reader.ids():
-            hits = np.flatnonzero(pa.compute.is_in(rows["item_id"], value_set=wanted).to_numpy(zero_copy_only=False))
-            for place, item in zip(hits.tolist(), columns.texts(rows["item_id"].take(pa.array(hits))), strict=True):
+            hits = np.flatnonzero(pc.is_in(rows["item_id"], value_set=wanted).to_numpy(zero_copy_only=False))
+            for place, item in zip(
+                hits.tolist(), columns.texts(rows["item_id"].take(pa.array(hits))), strict=True
+            ):
                 places.setdefault(item, start + place)
             start += rows.num_rows
             if len(places) == len(wanted):
@@ -157,7 +160,7 @@ class Album:
             return Seen(missing="Left out to keep the report small.", texts=texts)
         try:
             frames = small(self._decode(item.media))
-        except Exception as error:  # noqa: BLE001 - one picture that cannot be shown must not cost the report
+        except Exception as error:
             reason = getattr(error, "reason", type(error).__name__)
             return Seen(missing=clean(f"{reason}: {error}", _ABOUT), texts=texts)
         self._bytes_left -= sum(len(frame.uri) for frame in frames)
@@ -182,7 +185,11 @@ def _frame(picture: Image.Image, side: int, moment: str) -> Frame:
 
 
 def _minutes(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{seconds % 60:04.1f}" if seconds % 1 else f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+    return (
+        f"{int(seconds) // 60}:{seconds % 60:04.1f}"
+        if seconds % 1
+        else f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+    )
 
 
 def _ranges(rows: list[int]) -> Iterator[tuple[int, int]]:

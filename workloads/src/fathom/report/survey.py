@@ -9,10 +9,9 @@ from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fathom.report import columns
-from fathom.report.columns import Hashes
+from fathom.report.columns import Hashes, pc
 from fathom.report.distributions import Different, Frequent, Histogram
 from fathom.report.sampling import First
 from fathom.report.text import clean
@@ -21,7 +20,7 @@ from fathom.report.throughput import Pace
 #: Characters of a caption by which repetitions are told.
 _KEPT: Final = 300
 _COLUMNS: Final = (
-    "item_id aspect caption tokens milliseconds finish made_at model_digest".split()  # noqa: SIM905 - one line
+    *("item_id", "aspect", "caption", "tokens", "milliseconds", "finish", "made_at", "model_digest"),
 )
 _MOST_MODELS: Final = 8
 _EACH: Final = 12
@@ -126,7 +125,7 @@ class Survey:
 def survey(store: Store) -> Survey:
     """Look at every caption of `store` once."""
     found = Survey([Aspect(name) for name in store.aspects])
-    for rows in store.rows(_COLUMNS):
+    for rows in store.rows([*_COLUMNS]):
         found.add(rows)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-#: Embeddings, overrides and isolates: they would reorder what stands around them. Marks (U+200E) are harmless.
+#: Embeddings, overrides and isolates reorder what stands around them. Marks (U+200E) are harmless.
 _REORDERING: Final = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _LONGEST_ID: Final = 120
 _BLANK: Final = (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029)
