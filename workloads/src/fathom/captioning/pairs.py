@@ -6,8 +6,12 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+import unicodedata
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from PIL.Image import Image
 
@@ -17,72 +21,216 @@ from fathom.errors import InvalidInputError
 from fathom_api.captioning import FineTune
 
 _log = logging.getLogger("fathom")
+#: No caption is so long; a column with something else in it often is.
+MAX_CAPTION: Final = 4000
+#: Of all pairs, this share may be unusable: more means that something else is wrong.
+_MAX_UNUSABLE: Final = 0.5
+#: Pairs left out that are named one by one in the log.
+_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A caption and where its picture lies in the spool."""
+    """A caption and the number of its medium, counted from 0 in the order in which they came."""
 
     caption: str
-    sha256: str
-    offset: int
-    length: int
+    medium: int
+
+
+@dataclass
+class _Spool:
+    """Byte strings in a temporary file; memory holds where each one ends."""
+
+    ends: array[int] = field(default_factory=lambda: array("Q", [0]))
+    # It lives as long as the spool.
+    file: Any = field(default_factory=tempfile.TemporaryFile)
+
+    def append(self, data: bytes) -> None:
+        self.file.write(data)
+        self.ends.append(self.ends[-1] + len(data))
+
+    def __getitem__(self, number: int) -> bytes:
+        start, stop = self.ends[number], self.ends[number + 1]
+        return os.pread(self.file.fileno(), stop - start, start)
 
 
 class Pairs:
-    """All usable pairs; the encoded pictures lie in a temporary file, not in memory."""
+    """All usable pairs; pictures and captions lie in temporary files, each picture once.
+
+    Memory holds about 150 bytes for a picture and 16 for a pair.
+    """
 
     def __init__(self, fine_tune: FineTune) -> None:
         """Read every pair and decode its picture once, so that none fails in the midst of training.
 
         Raises:
-            InvalidInputError: the table cannot be read, lacks a column, or has no usable pair.
+            InvalidInputError: the table cannot be read or lacks a column, or too few pairs can be used.
         """
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the pairs
-        self._size = 0
-        self.all: list[Pair] = []
-        self.unusable = 0
+        self._media, self._captions = _Spool(), _Spool()
+        self._digests: list[bytes] = []
+        self._numbers: dict[bytes, int] = {}
+        self._medium_of = array("Q")
+        #: Pairs that cannot be used, by reason.
+        self.unusable: Counter[str] = Counter()
         for number, row in enumerate(_rows(fine_tune)):
-            try:
-                self._take(row[fine_tune.media_column], row[fine_tune.caption_column], fine_tune.uri)
-            except media.UnusableMediaError as error:
-                self.unusable += 1
-                _log.warning("%s, row %d is left out: %s", fine_tune.uri, number, error)
-        if not self.all:
-            raise InvalidInputError("NoPairs", f"{fine_tune.uri}: none of {self.unusable} pairs can be used")
+            self._take_row(number, row[fine_tune.media_column], row[fine_tune.caption_column], fine_tune.uri)
+        self._media.file.flush()
+        self._captions.file.flush()
+        self._check(fine_tune.uri)
+
+    def __len__(self) -> int:
+        return len(self._medium_of)
+
+    def __getitem__(self, number: int) -> Pair:
+        return Pair(self._captions[number].decode(), self._medium_of[number])
+
+    @property
+    def media_count(self) -> int:
+        """Return how many different media there are."""
+        return len(self._digests)
 
     @property
     def digest(self) -> str:
         """Return one digest over all pictures and captions, in their order."""
-        lines = (f"{pair.sha256}\0{pair.caption}\n" for pair in self.all)
         total = hashlib.sha256()
-        for line in lines:
-            total.update(line.encode())
+        for number in range(len(self)):
+            pair = self[number]
+            total.update(f"{self.sha256(pair.medium)}\0{pair.caption}\n".encode())
         return f"sha256:{total.hexdigest()}"
 
-    def image(self, pair: Pair) -> Image:
-        """Return the picture of `pair`."""
-        return media.decode(os.pread(self._spool.fileno(), pair.length, pair.offset))
+    def captions(self) -> Iterator[str]:
+        """Yield all captions."""
+        return (self[number].caption for number in range(len(self)))
 
-    def split(self, validation: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-        """Return the pairs to learn from and those to measure on; a picture's pairs stay together."""
-        held_out = [pair for pair in self.all if _draw(pair, seed) < validation]
-        kept = [pair for pair in self.all if _draw(pair, seed) >= validation]
+    def sha256(self, medium: int) -> str:
+        """Return the digest of a medium's bytes, hexadecimal."""
+        return self._digests[medium].hex()
+
+    def image(self, medium: int) -> Image:
+        """Return the picture of that number."""
+        return media.decode(self._media[medium])
+
+    def split(self, validation: float, seed: int) -> tuple[Part, Part]:
+        """Return the pairs to learn from and those to measure on; a picture's pairs stay together.
+
+        Raises:
+            InvalidInputError: nothing is left to learn from.
+        """
+        held_out = [_draw(digest, seed) < validation for digest in self._digests]
+        kept, measured = (
+            Part(self, array("Q", (n for n, m in enumerate(self._medium_of) if held_out[m] is side)))
+            for side in (False, True)
+        )
         if not kept:
             raise InvalidInputError(
-                "NoPairs", f"all {len(held_out)} pairs fell to validation; lower its share"
+                "NoPairs", f"all {len(measured)} pairs fell to validation; lower its share"
             )
-        return kept, held_out
+        return kept, measured
 
-    def _take(self, value: object, caption: object, uri: str) -> None:
-        if not isinstance(caption, str) or not caption.strip():
-            raise media.UnusableMediaError("NoCaption", "it has no caption")
+    def _take_row(self, number: int, value: object, captions: object, uri: str) -> None:
+        several: list[object] = captions if isinstance(captions, list) else [captions]
+        try:
+            medium = self._medium(value, uri)
+        except media.UnusableMediaError as error:
+            self._leave_out(error, number, uri, max(1, len(several)))
+            return
+        for caption in several or [None]:
+            try:
+                text = readable(caption)
+            except media.UnusableMediaError as error:
+                self._leave_out(error, number, uri, 1)
+            else:
+                self._captions.append(text.encode())
+                self._medium_of.append(medium)
+
+    def _medium(self, value: object, uri: str) -> int:
+        """Return the number of the medium in `value`, which is kept if it is new."""
         found = media.read(value, uri)
-        media.decode(found.data)
-        self._spool.write(found.data)
-        self._spool.flush()
-        self.all.append(Pair(caption.strip(), found.sha256, self._size, len(found.data)))
-        self._size += len(found.data)
+        digest = bytes.fromhex(found.sha256)
+        if digest not in self._numbers:
+            media.decode(found.data)
+            self._media.append(found.data)
+            self._numbers[digest] = len(self._digests)
+            self._digests.append(digest)
+        return self._numbers[digest]
+
+    def _leave_out(self, error: media.UnusableMediaError, number: int, uri: str, pairs: int) -> None:
+        self.unusable[error.reason] += pairs
+        if self.unusable.total() <= _NAMED:
+            _log.warning("%s, row %d is left out: %s", uri, number, error)
+
+    def _check(self, uri: str) -> None:
+        unusable = self.unusable.total()
+        if not unusable and len(self):
+            return
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in self.unusable.most_common())
+        if not len(self):
+            raise InvalidInputError("NoPairs", f"{uri}: none of {unusable} pairs can be used: {reasons}")
+        total = len(self) + unusable
+        if unusable > total * _MAX_UNUSABLE:
+            raise InvalidInputError(
+                "TooManyUnusablePairs",
+                f"{uri}: {unusable} of {total} pairs cannot be used, more than half: {reasons}; check "
+                "mediaColumn and captionColumn, or remove these rows",
+            )
+        _log.warning("%s: %d of %d pairs are left out: %s", uri, unusable, total, reasons)
+
+
+class Part:
+    """Some of the pairs, by their numbers."""
+
+    def __init__(self, pairs: Pairs, numbers: array[int]) -> None:
+        self._pairs = pairs
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def take(self, places: Iterable[int]) -> list[Pair]:
+        """Return the pairs at these places of this part."""
+        return [self._pairs[self._numbers[place]] for place in places]
+
+    def batches(self, size: int) -> Iterator[list[Pair]]:
+        """Yield all pairs in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.take(range(start, min(start + size, len(self))))
+
+    def by_medium(self) -> dict[int, list[str]]:
+        """Return each medium's captions, no caption twice."""
+        captions: dict[int, dict[str, None]] = {}
+        for batch in self.batches(1024):
+            for pair in batch:
+                captions.setdefault(pair.medium, {})[pair.caption] = None
+        return {medium: list(texts) for medium, texts in captions.items()}
+
+
+def readable(caption: object) -> str:
+    """Return the caption as text to learn: composed (NFC), on one line, without control characters.
+
+    Raises:
+        UnusableMediaError: it is missing, too long, or no text; what cannot be read must not be learned.
+    """
+    try:
+        text = caption.decode() if isinstance(caption, bytes) else caption
+        if not isinstance(text, str):
+            raise media.UnusableMediaError("NoCaption", "it has no caption")
+        # Halves of surrogate pairs, as JSON may have them, are no characters.
+        text.encode()
+    except UnicodeError as error:
+        raise media.UnusableMediaError("UnreadableCaption", f"its caption is not Unicode: {error}") from error
+    if "\N{REPLACEMENT CHARACTER}" in text:
+        raise media.UnusableMediaError(
+            "UnreadableCaption", "its caption holds U+FFFD, which stands for what was lost in a conversion"
+        )
+    if len(text) > MAX_CAPTION:
+        raise media.UnusableMediaError(
+            "CaptionTooLong", f"its caption has {len(text):,} characters, more than {MAX_CAPTION:,}"
+        )
+    composed = unicodedata.normalize("NFC", text)
+    printable = "".join(" " if unicodedata.category(c) == "Cc" else c for c in composed)
+    if not (cleaned := " ".join(printable.split())):
+        raise media.UnusableMediaError("NoCaption", "it has no caption")
+    return cleaned
 
 
 def _rows(fine_tune: FineTune) -> Iterator[tables.Row]:
@@ -95,7 +243,7 @@ def _rows(fine_tune: FineTune) -> Iterator[tables.Row]:
     return tables.rows(path, columns, columns)
 
 
-def _draw(pair: Pair, seed: int) -> float:
+def _draw(sha256: bytes, seed: int) -> float:
     """Return a number of 0 … 1 that depends on the picture and the seed only."""
-    digest = hashlib.blake2b(f"{seed}:{pair.sha256}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{seed}:{sha256.hex()}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
