@@ -247,11 +247,9 @@ class FineTune(ApiModel):
         ),
     )
 
-    uri: SourceUri = Field(description="Parquet, CSV or JSONL with one pair a row.")
+    uri: SourceUri = Field(description="A table with one pair a row; a medium may have several.")
     media_column: ColumnName = Field(default="image", description="Column with the media: bytes or a path.")
-    caption_column: ColumnName = Field(
-        default="caption", description="Column with the caption to learn, or a list of several."
-    )
+    caption_column: ColumnName = Field(default="caption", description="Column with the caption to learn.")
     method: Literal["Full", "LoRA"] = Field(
         default="Full", description="Full: all weights (the small model's vision part aside). LoRA: adapters."
     )

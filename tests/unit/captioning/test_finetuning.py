@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from contextlib import nullcontext
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +13,10 @@ from typing import Any
 import pytest
 import torch
 from builders.pictures import parquet, png
+from PIL import Image
 
 from fathom import manifest
-from fathom.captioning import captioner, command, finetuning, media, prompting, training, tuning_report
+from fathom.captioning import captioner, command, finetuning, prompting, training, tuning_report
 from fathom.captioning.checkpoint import find, open_model
 from fathom.captioning.stopping import Stop
 from fathom.errors import InvalidInputError
@@ -43,7 +46,7 @@ def task(folder: Path, model: str, **fields: object) -> FinetuneTask:
 def describe(model: str, *pictures: bytes) -> list[str]:
     """What a checkpoint says of pictures."""
     speaker, _ = captioner.load(AnyModel.model_validate({"uri": model, "prompt": PROMPT, "maxNewTokens": 8}))
-    return [caption.text for caption in speaker.caption([media.decode(data) for data in pictures])]
+    return [caption.text for caption in speaker.caption([Image.open(BytesIO(data)) for data in pictures])]
 
 
 def said(model: str) -> dict[str, str]:
@@ -225,7 +228,7 @@ def test_a_folder_with_other_files_is_not_written_to(llava_checkpoint: str, tmp_
 def test_only_the_answer_and_its_end_are_learned(llava_checkpoint: str) -> None:
     model = AnyModel.model_validate({"uri": llava_checkpoint})
     _, processor = open_model(find(model), model, torch.device("cpu"))
-    images = [media.decode(png(colour)) for colour in ("red", "blue")]
+    images = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
     question = prompting.encode(processor, PROMPT, images)
     answers = ["a red thing", "blue"]
     inputs = prompting.with_answers(question, answers, processor.tokenizer, seq2seq=False)
@@ -245,7 +248,7 @@ def test_the_report_tells_how_it_was_taught_and_what_it_writes(llava_checkpoint:
     assert (examined.media, examined.references) == (3, 3)
     assert told.pairs.training + told.pairs.held_out == told.pairs.media == 12
     drawn = [(c, png(c, (40 + n, 40))) for c in COLOURS for n in range(4)]
-    pictures = {media.read(data, "").sha256: (colour, data) for colour, data in drawn}
+    pictures = {hashlib.sha256(data).hexdigest(): (colour, data) for colour, data in drawn}
     for example in examined.examples:
         assert example.people == [f"a {pictures[example.media_sha256][0]} thing"]
         assert example.written == describe(learn.output, pictures[example.media_sha256][1])[0]

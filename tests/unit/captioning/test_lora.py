@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from builders.pictures import png
 from peft import PeftModel
+from PIL import Image
 from torch import nn
 
-from fathom.captioning import lora, media
+from fathom.captioning import lora
 from fathom.captioning.checkpoint import find, open_model
 from fathom.captioning.prompting import encode
 from fathom.errors import InvalidInputError
@@ -82,7 +82,7 @@ def test_weights_that_are_the_embeddings_too_are_not_adapted() -> None:
 
 def test_the_adapter_alone_makes_of_the_base_what_was_merged(llava_checkpoint: str, tmp_path: Path) -> None:
     model, processor = opened(llava_checkpoint)
-    inputs = encode(processor, "What is it?", [media.decode(png("red"))])
+    inputs = encode(processor, "What is it?", [Image.new("RGB", (40, 30), "red")])
     before = model(**inputs).logits
     adapted = lora.attach(model, Lora(rank=2, dropout=0), base="hf://acme/tiny", seed=0)
     with torch.no_grad():

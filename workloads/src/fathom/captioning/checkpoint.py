@@ -83,7 +83,7 @@ def _dtype(name: str, where: torch.device) -> torch.dtype:
 
 
 def _from_folder(uri: str) -> Checkpoint:
-    path = versions.latest(storage.existing(uri))
+    path = versions.latest(storage.existing_local(uri))
     if not path.is_dir():
         raise InvalidInputError(
             "NotACheckpoint", f"{uri}: a file; name the folder with config.json and *.safetensors"

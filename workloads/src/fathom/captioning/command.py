@@ -6,10 +6,9 @@ import torch
 
 from fathom import cpus, storage
 from fathom.captioning import captioner, finetuning
-from fathom.captioning.items import count
 from fathom.captioning.shard import Shard
 from fathom.captioning.stopping import on_sigterm
-from fathom.captioning.work import Tally, Work
+from fathom.captioning.work import Tally, Work, dealt
 from fathom.errors import InvalidInputError
 from fathom.progress import reporter
 from fathom_api.progress import Outcome
@@ -25,7 +24,7 @@ def caption(task: CaptionTask, shard: int) -> Outcome:
     if shard >= task.shards:
         raise InvalidInputError("NoSuchShard", f"shard {shard} of {task.shards}: shards count from 0")
     _prepare()
-    tally = Tally(count(task.source, shard, task.shards))
+    tally = Tally(sum(1 for _ in dealt(task.source, shard, task.shards)))
     with reporter() as report:
         report.update(tally.progress())
         model, found = captioner.load(task.model)

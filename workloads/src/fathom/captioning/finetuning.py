@@ -42,7 +42,7 @@ def run(task: FinetuneTask) -> Outcome:
     Raises:
         InvalidInputError: the model or the pairs are wrong, or the output folder holds something else.
     """
-    output = storage.resolve(task.output)
+    output = storage.local(task.output)
     _check_ours(output, task.output)
     _check_method(task)
     pairs = Pairs(task.fine_tune)
@@ -104,7 +104,7 @@ class _Tuning:
         _check_held_out(settings, held_out)
         model, processor = self._open()
         adapted = self._adapt(model)
-        output = storage.resolve(self.task.output)
+        output = storage.local(self.task.output)
         training = Training(
             model, settings, _state(output, self.made_from), precision=_precision(self.task, model)
         )

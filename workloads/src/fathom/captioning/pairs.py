@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
+import sys
 import tempfile
 import unicodedata
 from array import array
@@ -15,10 +17,12 @@ from typing import Any, Final
 
 from PIL.Image import Image
 
-from fathom import storage
-from fathom.captioning import media, tables
+from fathom.captioning import media
+from fathom.captioning.sources import open_source
+from fathom.captioning.unusable import UnusableMediaError
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import FineTune
+from fathom_api.tasks import AnySource
 
 _log = logging.getLogger("fathom")
 #: No caption is so long; a column with something else in it often is.
@@ -27,6 +31,8 @@ MAX_CAPTION: Final = 4000
 _MAX_UNUSABLE: Final = 0.5
 #: Pairs left out that are named one by one in the log.
 _NAMED: Final = 10
+#: What sources make of bytes that are no Unicode.
+_LOST: Final = re.compile(r"\N{REPLACEMENT CHARACTER}|\\x[89a-f][0-9a-f]|\\ud[89a-f][0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Pairs:
 
         Raises:
             InvalidInputError: the table cannot be read or lacks a column, or too few pairs can be used.
+            UnusableMediaError: a medium cannot be had at present; another try may go well.
         """
         self._media, self._captions = _Spool(), _Spool()
         self._digests: list[bytes] = []
@@ -72,11 +79,15 @@ class Pairs:
         self._medium_of = array("Q")
         #: Pairs that cannot be used, by reason.
         self.unusable: Counter[str] = Counter()
-        for number, row in enumerate(_rows(fine_tune)):
-            self._take_row(number, row[fine_tune.media_column], row[fine_tune.caption_column], fine_tune.uri)
+        self._source = _source(fine_tune)
+        for item in open_source(self._source).items(0, sys.maxsize):
+            try:
+                self._take(item.media, item.texts.get(fine_tune.caption_column))
+            except UnusableMediaError as error:
+                self._leave_out(error, item.row)
         self._media.file.flush()
         self._captions.file.flush()
-        self._check(fine_tune.uri)
+        self._check()
 
     def __len__(self) -> int:
         return len(self._medium_of)
@@ -108,7 +119,8 @@ class Pairs:
 
     def image(self, medium: int) -> Image:
         """Return the picture of that number."""
-        return media.decode(self._media[medium])
+        found = media.Media(self._media[medium], self.sha256(medium))
+        return media.decode(found, self._source).frames[0]
 
     def split(self, validation: float, seed: int) -> tuple[Part, Part]:
         """Return the pairs to learn from and those to measure on; a picture's pairs stay together.
@@ -127,42 +139,32 @@ class Pairs:
             )
         return kept, measured
 
-    def _take_row(self, number: int, value: object, captions: object, uri: str) -> None:
-        several: list[object] = captions if isinstance(captions, list) else [captions]
-        try:
-            medium = self._medium(value, uri)
-        except media.UnusableMediaError as error:
-            self._leave_out(error, number, uri, max(1, len(several)))
-            return
-        for caption in several or [None]:
-            try:
-                text = readable(caption)
-            except media.UnusableMediaError as error:
-                self._leave_out(error, number, uri, 1)
-            else:
-                self._captions.append(text.encode())
-                self._medium_of.append(medium)
+    def _take(self, value: object, caption: str | None) -> None:
+        text = readable(caption)
+        self._medium_of.append(self._medium(value))
+        self._captions.append(text.encode())
 
-    def _medium(self, value: object, uri: str) -> int:
+    def _medium(self, value: object) -> int:
         """Return the number of the medium in `value`, which is kept if it is new."""
-        found = media.read(value, uri)
+        found = media.read(value, self._source)
         digest = bytes.fromhex(found.sha256)
         if digest not in self._numbers:
-            media.decode(found.data)
+            media.decode(found, self._source)
             self._media.append(found.data)
             self._numbers[digest] = len(self._digests)
             self._digests.append(digest)
         return self._numbers[digest]
 
-    def _leave_out(self, error: media.UnusableMediaError, number: int, uri: str, pairs: int) -> None:
-        self.unusable[error.reason] += pairs
+    def _leave_out(self, error: UnusableMediaError, row: int) -> None:
+        if error.transient:
+            # Without it, other pairs would be learned than the task names.
+            raise error
+        self.unusable[error.reason] += 1
         if self.unusable.total() <= _NAMED:
-            _log.warning("%s, row %d is left out: %s", uri, number, error)
+            _log.warning("%s, row %d is left out: %s", self._source.uri, row, error)
 
-    def _check(self, uri: str) -> None:
-        unusable = self.unusable.total()
-        if not unusable and len(self):
-            return
+    def _check(self) -> None:
+        uri, unusable = self._source.uri, self.unusable.total()
         reasons = ", ".join(f"{reason} ({count})" for reason, count in self.unusable.most_common())
         if not len(self):
             raise InvalidInputError("NoPairs", f"{uri}: none of {unusable} pairs can be used: {reasons}")
@@ -173,7 +175,8 @@ class Pairs:
                 f"{uri}: {unusable} of {total} pairs cannot be used, more than half: {reasons}; check "
                 "mediaColumn and captionColumn, or remove these rows",
             )
-        _log.warning("%s: %d of %d pairs are left out: %s", uri, unusable, total, reasons)
+        if unusable:
+            _log.warning("%s: %d of %d pairs are left out: %s", uri, unusable, total, reasons)
 
 
 class Part:
@@ -204,43 +207,34 @@ class Part:
         return {medium: list(texts) for medium, texts in captions.items()}
 
 
-def readable(caption: object) -> str:
-    """Return the caption as text to learn: composed (NFC), on one line, without control characters.
+def readable(caption: str | None) -> str:
+    """Return the caption as text to learn, composed (NFC).
 
     Raises:
-        UnusableMediaError: it is missing, too long, or no text; what cannot be read must not be learned.
+        UnusableMediaError: it is missing, too long, or was not Unicode; what cannot be read is not learned.
     """
-    try:
-        text = caption.decode() if isinstance(caption, bytes) else caption
-        if not isinstance(text, str):
-            raise media.UnusableMediaError("NoCaption", "it has no caption")
-        # Halves of surrogate pairs, as JSON may have them, are no characters.
-        text.encode()
-    except UnicodeError as error:
-        raise media.UnusableMediaError("UnreadableCaption", f"its caption is not Unicode: {error}") from error
-    if "\N{REPLACEMENT CHARACTER}" in text:
-        raise media.UnusableMediaError(
-            "UnreadableCaption", "its caption holds U+FFFD, which stands for what was lost in a conversion"
+    if caption is None:
+        raise UnusableMediaError("NoCaption", "it has no caption")
+    if _LOST.search(caption):
+        raise UnusableMediaError(
+            "UnreadableCaption", "its caption is not Unicode; convert the column to UTF-8"
         )
-    if len(text) > MAX_CAPTION:
-        raise media.UnusableMediaError(
-            "CaptionTooLong", f"its caption has {len(text):,} characters, more than {MAX_CAPTION:,}"
-        )
-    composed = unicodedata.normalize("NFC", text)
-    printable = "".join(" " if unicodedata.category(c) == "Cc" else c for c in composed)
-    if not (cleaned := " ".join(printable.split())):
-        raise media.UnusableMediaError("NoCaption", "it has no caption")
-    return cleaned
+    if len(caption) > MAX_CAPTION:
+        raise UnusableMediaError("CaptionTooLong", f"its caption has more than {MAX_CAPTION:,} characters")
+    return unicodedata.normalize("NFC", caption)
 
 
-def _rows(fine_tune: FineTune) -> Iterator[tables.Row]:
-    columns = [fine_tune.media_column, fine_tune.caption_column]
-    path = storage.existing(fine_tune.uri)
-    if tables.is_image_folder(path):
-        raise InvalidInputError(
-            "UnknownFormat", f"{fine_tune.uri}: a folder of images has no captions; name a table"
-        )
-    return tables.rows(path, columns, columns)
+def _source(fine_tune: FineTune) -> AnySource:
+    caption = fine_tune.caption_column
+    return AnySource(
+        uri=fine_tune.uri,
+        # Pairs need no ids; captions are there and are text.
+        id_column=caption,
+        media_column=fine_tune.media_column,
+        text_columns=[caption],
+        # One more than is learned, so that it is seen when there are more.
+        max_text_length=MAX_CAPTION + 1,
+    )
 
 
 def _draw(sha256: bytes, seed: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,13 +12,21 @@ from PIL.Image import Image
 
 from fathom.captioning import media
 from fathom.captioning.captioner import Caption, Captioner, Keys
-from fathom.captioning.items import Item, items
+from fathom.captioning.items import Item, shard_hash
 from fathom.captioning.parts import CaptionRow, ErrorRow
 from fathom.captioning.shard import Shard
+from fathom.captioning.sources import open_source
 from fathom.captioning.stopping import Stop
 from fathom.progress import Reporter
 from fathom_api.progress import Progress
-from fathom_api.tasks import CaptionTask
+from fathom_api.tasks import AnySource, CaptionTask
+
+
+def dealt(source: AnySource, shard: int, shards: int) -> Iterator[Item]:
+    """Yield the items of `shard`: the same id is always in the same one, wherever its row is."""
+    for item in open_source(source).items(0, sys.maxsize):
+        if (item.row if item.id is None else shard_hash(item.id)) % shards == shard:
+            yield item
 
 
 @dataclass
@@ -67,6 +76,7 @@ class Work:
         self._keys = keys
         self._shard = shard
         self.tally = tally
+        self._seen: set[str] = set()
 
     def run(self, index: int, stop: Stop, report: Reporter) -> None:
         """Go through the shard's items once; when stopped, the batch in flight is finished and committed.
@@ -84,7 +94,7 @@ class Work:
     def _batches(self, index: int) -> Iterator[list[_Ready]]:
         """Yield full batches, and empty ones now and then so that long runs of reused items are reported."""
         batch: list[_Ready] = []
-        for number, item in enumerate(items(self._task.source, index, self._task.shards), start=1):
+        for number, item in enumerate(dealt(self._task.source, index, self._task.shards), start=1):
             ready = self._prepare(item)
             if ready is not None:
                 batch.append(ready)
@@ -97,18 +107,19 @@ class Work:
         """Return the item with its picture, or None where its caption exists or it cannot have one."""
         if item.id is None:
             return self._fail(ErrorRow("", "NoId", f"row {item.row} has no {self._task.source.id_column}"))
-        if item.duplicate:
+        if item.id in self._seen:
             message = f"row {item.row} has the {self._task.source.id_column} of an earlier row"
             return self._fail(ErrorRow(item.id, "DuplicateId", message))
+        self._seen.add(item.id)
         sha256 = None
         try:
-            found = media.read(item.media, self._task.source.uri)
+            found = media.read(item.media, self._task.source)
             sha256, key = found.sha256, self._keys.key(found.sha256)
             if (row := self._shard.reuse(item.id, key)) is not None:
                 self._count(row.caption, 0)
                 self.tally.reused += 1
                 return None
-            return _Ready(item.id, sha256, key, media.decode(found.data))
+            return _Ready(item.id, sha256, key, media.decode(found, self._task.source).frames[0])
         except media.UnusableMediaError as error:
             return self._fail(ErrorRow(item.id, error.reason, str(error), sha256))
 
