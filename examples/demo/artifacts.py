@@ -49,15 +49,17 @@ class Artifacts:
 
     def fine_tuning(self) -> list[dict[str, float]]:
         """Return the curve of the captioner's fine-tuning, empty where there is none."""
-        file = self.folder / manifests.CAPTION_JOB / "model" / "curve.json"
-        return json.loads(file.read_text()) if file.is_file() else []
+        model = self.folder / manifests.CAPTION_JOB / "model"
+        latest = _json(model / "latest.json").get("version", "")
+        return _json(model / "versions" / latest / "fine-tuning.json").get("curve", [])
 
 
 def copy(context: Context) -> Artifacts:
     """Return copies of captions, features and the models' descriptions."""
     folder = context.out / "artifacts"
     job, model = manifests.CAPTION_JOB, manifests.REC_MODEL
-    wanted = [f"{job}/captions", f"{job}/features", f"{job}/model/curve.json"]
+    wanted = [f"{job}/captions", f"{job}/features"]
+    wanted += [f"{job}/model/latest.json", f"{job}/model/versions/*/fine-tuning.json"]
     wanted += [f"{model}/*/evaluation.json", f"{model}/*/*/bundle.json"]
     with fetch(context, *wanted) as archive:
         archive.extractall(folder, filter=_only_files)

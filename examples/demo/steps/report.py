@@ -137,7 +137,7 @@ def _charts(artifacts: Artifacts, version: str) -> list[Chart]:
     bundles = {arm: artifacts.bundle(version, folder) for arm, folder in _FOLDERS.items()}
     tuning = artifacts.fine_tuning()
     return [
-        Chart("Captioner: loss, nats a token", "epoch", "loss", _curves(tuning, ["loss", "validation_loss"])),
+        Chart("Captioner: loss, nats a token", "epoch", "loss", _curves(tuning)),
         Chart("Ranker: AUC on the validation split", "epoch", "AUC", _arms(bundles, "validation_auc")),
         Chart("Ranker: training loss, nats", "epoch", "loss", _arms(bundles, "loss")),
     ]
@@ -151,10 +151,11 @@ def _arms(bundles: dict[str, dict[str, Any]], metric: str) -> list[Curve]:
     return [curve for curve in curves if curve.points]
 
 
-def _curves(points: Sequence[dict[str, float]], metrics: Sequence[str]) -> list[Curve]:
+def _curves(points: Sequence[dict[str, float]]) -> list[Curve]:
+    names = {"loss": "loss", "validationLoss": "validation loss"}
     curves = [
-        Curve(m.replace("_", " "), [(p["epoch"], p[m]) for p in points if p.get(m) is not None])
-        for m in metrics
+        Curve(name, [(p["epoch"], p[key]) for p in points if p.get(key) is not None])
+        for key, name in names.items()
     ]
     return [curve for curve in curves if curve.points]
 
