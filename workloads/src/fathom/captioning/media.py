@@ -37,6 +37,14 @@ class Media:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Decoded media: RGB pictures, and for a video's frames the seconds they were taken at."""
+
+    frames: tuple[Image.Image, ...]
+    times: tuple[float, ...] = ()
+
+
 def read(value: Any, base: str) -> Media:
     """Return the media in `value`: bytes, a path, or a struct of both as `datasets` writes it.
 
