@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fathom import storage
@@ -22,6 +22,7 @@ class Item:
     id: str | None
     media: Any
     duplicate: bool = False
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def items(source: Source, shard: int, shards: int) -> Iterator[Item]:

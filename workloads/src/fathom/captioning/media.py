@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from fathom import storage
 from fathom.errors import InvalidInputError
 from fathom_api.progress import ENV_VOLUMES
+from fathom_api.tasks import AnySource
 
 MAX_BYTES: Final = 64 * 2**20
 MAX_PIXELS: Final = 64_000_000
@@ -45,7 +46,7 @@ class Clip:
     times: tuple[float, ...] = ()
 
 
-def read(value: Any, base: str) -> Media:
+def read(value: Any, source: AnySource) -> Media:
     """Return the media in `value`: bytes, a path, or a struct of both as `datasets` writes it.
 
     A path is relative to the folder of `base`, the source's URI, absolute in its claim, or a URI of its own.
@@ -53,6 +54,7 @@ def read(value: Any, base: str) -> Media:
     Raises:
         UnusableMediaError: nothing there, too large, or outside of the volumes.
     """
+    base = source.uri
     if isinstance(value, dict):
         value = value.get("bytes") or value.get("path")
     if not value:
@@ -63,7 +65,12 @@ def read(value: Any, base: str) -> Media:
     return Media(data, hashlib.sha256(data).hexdigest())
 
 
-def decode(data: bytes) -> Image.Image:
+def decode(media: Media, source: AnySource) -> Clip:
+    """Return the picture in `media`."""
+    return Clip((_picture(media.data),))
+
+
+def _picture(data: bytes) -> Image.Image:
     """Return the picture in `data` as RGB, upright by its EXIF orientation, on white where it is transparent.
 
     Raises:

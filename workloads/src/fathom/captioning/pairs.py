@@ -15,6 +15,7 @@ from fathom import storage
 from fathom.captioning import media, tables
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import FineTune
+from fathom_api.tasks import AnySource
 
 _log = logging.getLogger("fathom")
 
@@ -62,7 +63,9 @@ class Pairs:
 
     def image(self, pair: Pair) -> Image:
         """Return the picture of `pair`."""
-        return media.decode(os.pread(self._spool.fileno(), pair.length, pair.offset))
+        return media.decode(
+            media.Media(os.pread(self._spool.fileno(), pair.length, pair.offset), ""), AnySource(uri="")
+        ).frames[0]
 
     def split(self, validation: float, seed: int) -> tuple[list[Pair], list[Pair]]:
         """Return the pairs to learn from and those to measure on; a picture's pairs stay together."""
@@ -77,8 +80,8 @@ class Pairs:
     def _take(self, value: object, caption: object, uri: str) -> None:
         if not isinstance(caption, str) or not caption.strip():
             raise media.UnusableMediaError("NoCaption", "it has no caption")
-        found = media.read(value, uri)
-        media.decode(found.data)
+        found = media.read(value, AnySource(uri=uri))
+        media.decode(found, AnySource(uri=uri))
         self._spool.write(found.data)
         self._spool.flush()
         self.all.append(Pair(caption.strip(), found.sha256, self._size, len(found.data)))

@@ -18,20 +18,19 @@ class Tally:
     reused: int = 0
     tokens: int = 0
     samples: list[str] = field(default_factory=list[str])
-    committed_at: float | None = None
     started: float = field(default_factory=time.monotonic)
 
     def counts(self) -> dict[str, int]:
         """Return the counts by name."""
         return {"total": self.total, "done": self.done, "failed": self.failed, "reused": self.reused}
 
-    def progress(self) -> Progress:
-        """Return the counts, and the tokens that the model writes per second."""
+    def progress(self, committed_at: float | None) -> Progress:
+        """Return the counts, the tokens written per second, and when work was last committed."""
         seconds = max(time.monotonic() - self.started, 1e-3)
         return Progress(
             **self.counts(),
             tokens=self.tokens,
-            committed_at=self.committed_at,
+            committed_at=committed_at,
             metrics={"tokens_per_second": round(self.tokens / seconds, 1)},
             samples=self.samples[-3:],
         )

@@ -98,6 +98,7 @@ class Work:
         self._decoding = threading.BoundedSemaphore(decoders)
         self._readers = max(_READERS, decoders)
         self._reported_at = float("-inf")
+        self._batches = 0
 
     def run(self, stop: Stop, report: Reporter) -> None:
         """Go through the shard's items once; when stopped, batches in flight are finished and committed.
@@ -106,7 +107,6 @@ class Work:
             SystemExit: we were told to stop.
             InvalidInputError: source or model are wrong.
         """
-        self.tally.failed += len(self._shard.skipped_rows)
         try:
             with self._threads(stop):
                 while self._speaking:
@@ -121,6 +121,7 @@ class Work:
         self._commit()
         self._tell(report, every=0)
         stop.check()
+        self._check_complete()
 
     @contextmanager
     def _threads(self, stop: Stop) -> Generator[None]:
@@ -137,6 +138,12 @@ class Work:
             self._pool.close()
             readers.shutdown(wait=False, cancel_futures=True)
 
+    def _check_complete(self) -> None:
+        """Make sure that no row was lost on its way from thread to thread."""
+        settled = self.tally.done + self.tally.failed
+        if settled != self.tally.total:
+            raise RuntimeError(f"{settled} of {self.tally.total} items settled; run this shard again")
+
     def _next_event(self) -> None:
         try:
             event = self._events.get(timeout=_POLL_SECONDS)
@@ -148,8 +155,7 @@ class Work:
         now = time.monotonic()
         if now - self._reported_at >= every:
             self._reported_at = now
-            self.tally.committed_at = self._shard.committed_at
-            report.update(self.tally.progress())
+            report.update(self.tally.progress(self._shard.committed_at))
 
     def _commit(self) -> None:
         with self._shard_lock:
@@ -167,7 +173,7 @@ class Work:
                     return
                 readers.submit(self._read_safely, item)
             self._pool.end()
-        except Exception as error:
+        except BaseException as error:
             self._events.put(partial(_raise, error))
 
     # ----- threads that read media
@@ -175,7 +181,7 @@ class Work:
     def _read_safely(self, item: Item) -> None:
         try:
             self._read(item)
-        except Exception as error:
+        except BaseException as error:
             self._events.put(partial(_raise, error))
         finally:
             self._pool.arrived()
@@ -259,12 +265,20 @@ class Work:
                 results = self._engine.generate([waiting.prepared for waiting in batch])
                 for waiting, result in zip(batch, results, strict=True):
                     self._events.put(partial(self._answered, waiting.key, result))
-        except Exception as error:
+                self._events.put(self._batch_done)
+        except BaseException as error:
             self._events.put(partial(_raise, error))
         finally:
             self._events.put(self._spoken)
 
     # ----- the thread that called `run`
+
+    def _batch_done(self) -> None:
+        """Have a batch's rows committed; answers that come one by one are not worth a file each."""
+        self._batches += 1
+        if self._batches % self._engine.concurrency == 0:
+            with self._shard_lock:
+                self._shard.batch_done()
 
     def _spoken(self) -> None:
         self._speaking -= 1
@@ -349,5 +363,5 @@ def _error(asked: _Asked, error: UnansweredError | UnusableMediaError, aspect: s
     )
 
 
-def _raise(error: Exception) -> None:
+def _raise(error: BaseException) -> None:
     raise error

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from fathom import manifest, storage
+from fathom.captioning.captions import Captions
 from fathom.errors import InvalidInputError
 from fathom.features import tables
-from fathom.features.captions import Captions
 from fathom.features.tokenisers import Term, Tokeniser, Vocabulary, tokeniser
 from fathom.progress import Reporter, reporter
 from fathom_api.progress import Outcome, Progress
@@ -32,7 +32,7 @@ def featurise(task: FeaturiseTask) -> Outcome:
     """
     root = storage.existing(task.output)
     folder = root / FOLDER
-    captions = Captions(root / "captions", task.shards)
+    captions = Captions(root, task.shards)
     strategy = tokeniser(task.features, task.model, _checkpoint(task, root))
     made_from = {
         "captions": captions.digest(),
@@ -89,7 +89,7 @@ def _make(
 
 
 def _terms(captions: Captions, strategy: Tokeniser) -> Iterator[tuple[list[str], list[set[Term]]]]:
-    for batch in captions.batches():
+    for batch in captions.batches(captions.aspects[0]):
         yield batch.item_ids, strategy.terms(batch.captions)
 
 

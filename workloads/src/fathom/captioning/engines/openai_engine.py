@@ -135,7 +135,7 @@ class OpenAIEngine:
         except Passing as error:
             if self._streak.failed():
                 raise
-            return UnansweredError("EndpointFailed", str(error), passing=True)
+            return UnansweredError("EndpointUnavailable", str(error), passing=True)
         self._streak.succeeded()
         try:
             answer = completion.answer((time.monotonic() - began) * 1000)
