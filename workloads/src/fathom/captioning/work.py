@@ -24,7 +24,6 @@ from fathom.captioning.engines import Answer, Engine, Question, UnansweredError
 from fathom.captioning.engines.structured import with_schema
 from fathom.captioning.items import Item
 from fathom.captioning.keys import Keys, prompt_digest
-from fathom.captioning.media import UnusableMediaError
 from fathom.captioning.parts import CaptionRow, ErrorRow
 from fathom.captioning.pool import Pool, Waiting
 from fathom.captioning.prompting import fill
@@ -32,6 +31,7 @@ from fathom.captioning.shard import Shard
 from fathom.captioning.sources import SourceReader
 from fathom.captioning.stopping import Stop
 from fathom.captioning.tally import Tally
+from fathom.captioning.unusable import UnusableMediaError
 from fathom.progress import Reporter
 from fathom_api.captioning import Prompt
 from fathom_api.tasks import CaptionTask
@@ -350,15 +350,14 @@ class Work:
 
 
 def _error(asked: _Asked, error: UnansweredError | UnusableMediaError, aspect: str) -> ErrorRow:
-    # A server's trouble is not the item's: without a key, the next run asks again.
-    passing = isinstance(error, UnansweredError) and error.passing
     return ErrorRow(
         item_id=asked.item.item_id,
         aspect=aspect,
         reason=error.reason,
         message=str(error),
         media_sha256=asked.sha256,
-        key=None if passing else asked.key,
+        # A server's trouble is not the item's: without a key, the next run asks again.
+        key=None if error.transient else asked.key,
         made_at=time.time(),
     )
 

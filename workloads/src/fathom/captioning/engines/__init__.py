@@ -43,13 +43,13 @@ class Answer:
 class UnansweredError(Exception):
     """This question got no answer; `reason` is CamelCase, the message a sentence.
 
-    `passing` trouble belongs to a server, not to the item: another run may ask again.
+    `transient` trouble belongs to a server, not to the item: another run may ask again.
     """
 
-    def __init__(self, reason: str, message: str, *, passing: bool = False) -> None:
+    def __init__(self, reason: str, message: str, *, transient: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
-        self.passing = passing
+        self.transient = transient
 
 
 @dataclass(frozen=True)

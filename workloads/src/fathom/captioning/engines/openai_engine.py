@@ -135,7 +135,7 @@ class OpenAIEngine:
         except Passing as error:
             if self._streak.failed():
                 raise
-            return UnansweredError("EndpointUnavailable", str(error), passing=True)
+            return UnansweredError("EndpointUnavailable", str(error), transient=True)
         self._streak.succeeded()
         try:
             answer = completion.answer((time.monotonic() - began) * 1000)
