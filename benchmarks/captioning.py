@@ -67,7 +67,7 @@ def pictures(folder: Path | None, count: int) -> list[bytes]:
         files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg"})
         if not files:
             sys.exit(f"{folder}: no JPEGs")
-        # A copy is another item with another picture: a byte behind a JPEG's end changes nothing but its hash.
+        # A byte behind a JPEG's end changes nothing but its hash: a copy is not reused.
         return [
             files[n % len(files)].read_bytes() + bytes([n // len(files)]) * (n >= len(files))
             for n in range(count)
@@ -258,9 +258,8 @@ def main() -> None:
 
 def show(measured: list[Round], seconds: float) -> None:
     """Print images a second and ratios."""
-    print(
-        f"{cpus.available()} CPUs, {platform.machine()}, load {os.getloadavg()[0]:.1f}; medians of {len(measured)} rounds"
-    )
+    machine = f"{cpus.available()} CPUs, {platform.machine()}, load {os.getloadavg()[0]:.1f}"
+    print(f"{machine}; medians of {len(measured)} rounds")
     print("| way | images/s | ours / it | least | most |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for name in ("ours", "pipeline", "limit"):

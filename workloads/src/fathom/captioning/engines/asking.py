@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,15 +58,18 @@ class Streak:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._lock = threading.Lock()
         self._failed = 0
         self.ever_succeeded = False
 
     def succeeded(self) -> None:
         """Note that a question was answered."""
-        self._failed = 0
-        self.ever_succeeded = True
+        with self._lock:
+            self._failed = 0
+            self.ever_succeeded = True
 
     def failed(self) -> bool:
         """Note a failure; return whether it is one too many."""
-        self._failed += 1
-        return self._failed >= self._limit
+        with self._lock:
+            self._failed += 1
+            return self._failed >= self._limit
