@@ -1,4 +1,4 @@
-"""Writes docs/reference/bad-input.md from the corpus that the tests run; with `--check` fails when it is stale."""
+"""Writes docs/reference/bad-input.md from the tests' corpus; with `--check` fails when it is stale."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from builders.bad_media import CAPTIONED, KINDS, Kind
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "bad-input.md"
 _INTRODUCTION = """\
-<!-- Generated from tests/builders/bad_media.py by `PYTHONPATH=tests python scripts/bad_input.py`; do not edit. -->
+<!-- Generated from tests/builders/bad_media.py by scripts/bad_input.py; do not edit. -->
 # What becomes of bad input
 
-An item whose media cannot be used is a row under `errors/` with the reason below and a sentence; the job goes on. Each line is a case
-of `tests/unit/captioning/test_bad_media.py`, which also holds it to a time and to a memory.
+An item whose media cannot be used is a row under `errors/` with the reason below and a sentence; the job
+goes on. Each line is a case of `tests/unit/captioning/test_bad_media.py`, which also bounds its time and
+memory.
 
-A reason marked *passing* may be gone next time: the medium was not reached. Such an item is tried again on the next run; the others are
-when their media or the model change, or when you ask for it.
+A reason marked *passing* may be gone next time: the medium was not reached. Such an item is tried again on
+the next run; the others are when their media or the model change, or when you ask for it.
 
-Limits: 64 MiB and 64 million pixels a picture, 256 MiB and 60 seconds of decoding a video, 120 seconds, 5 redirects and 4 attempts a
-download.
+Limits: 64 MiB and 64 million pixels a picture; 256 MiB and 60 seconds of decoding a video; 120 seconds,
+5 redirects and 4 attempts a download.
 """
 
 
@@ -48,10 +49,8 @@ def main(arguments: list[str]) -> int:
         return 0
     if PAGE.is_file() and PAGE.read_text() == page():
         return 0
-    print(
-        "docs/reference/bad-input.md is stale: run `PYTHONPATH=tests python scripts/bad_input.py` and commit it",
-        file=sys.stderr,
-    )
+    command = "PYTHONPATH=tests python scripts/bad_input.py"
+    print(f"docs/reference/bad-input.md is stale: run `{command}` and commit the result", file=sys.stderr)
     return 1
 
 

@@ -9,17 +9,29 @@ import gzip
 import os
 import random
 import socket
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from builders.broken import (
+    WEBM,
+    animated,
+    cut,
+    exif,
+    floats,
+    frameless,
+    garbled,
+    hollow,
+    huge_gif,
+    noise,
+    patched,
+    promising_png,
+    real_bomb,
+    text_bomb,
+)
 from builders.pictures import encoded, png
 from builders.videos import sound, video
 from fathom.captioning.media import MAX_BYTES
@@ -63,67 +75,13 @@ class Kind:
         return self.made(place) if callable(self.made) else self.made
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def clip(name: str, made: Made, outcome: str, **video: Any) -> Kind:
+    """Return a kind of video; `video` says how it is read."""
+    return Kind("Videos", name, made, outcome, source={"mediaType": "Video", "video": video})
 
 
-def promising_png(width: int, height: int, extra: bytes = b"") -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + header
-        + extra
-        + chunk(b"IDAT", zlib.compress(bytes(1000)))
-        + chunk(b"IEND", b"")
-    )
-
-
-def text_bomb() -> bytes:
-    bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(256 * 2**20), 1))
-    return png("red")[:33] + bomb + png("red")[33:]
-
-
-def real_bomb() -> bytes:
-    """9,000 × 9,000 white pixels in a few kilobytes."""
-    data = BytesIO()
-    Image.new("1", (9000, 9000), 1).save(data, "PNG")
-    return data.getvalue()
-
-
-def noise(size: tuple[int, int] = (64, 64)) -> Image.Image:
-    return Image.frombytes("RGB", size, random.Random(0).randbytes(size[0] * size[1] * 3))
-
-
-def cut(kind: str) -> bytes:
-    data = encoded(noise(), kind)
-    return data[: len(data) // 2]
-
-
-def animated(kind: str, **options: Any) -> bytes:
-    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "green", "blue")]
-    return encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=100, **options)
-
-
-def exif(orientation: int) -> bytes:
-    tags = Image.Exif()
-    tags[0x0112] = orientation
-    return encoded(Image.new("RGB", (40, 30), "red"), "JPEG", exif=tags)
-
-
-def floats() -> bytes:
-    levels = np.array([[0.0, np.nan], [np.inf, 3.5]], np.float32).repeat(8, 0).repeat(8, 1)
-    return encoded(Image.fromarray(levels), "TIFF")
-
-
-def huge_gif() -> bytes:
-    size = b"\xff\xff\xff\xff"
-    return b"GIF89a" + size + b"\0\0\0,\0\0\0\0" + size + b"\0\2\2L\1\0;"
-
-
-def frameless() -> bytes:
-    """A WebM up to its first cluster."""
-    data = video(1, kind=WEBM)
-    return data[: data.find(b"\x1f\x43\xb6\x75")]
+def leading_out(place: Place) -> str:
+    return place.link("out.png", place.other / "secret.png")
 
 
 def fifo(place: Place) -> str:
@@ -145,28 +103,16 @@ def large(place: Place) -> str:
     return "/large.png"
 
 
-def patched(data: bytes, box: bytes, offset: int, value: int) -> bytes:
-    changed = bytearray(data)
-    start = changed.find(box) + 4 + offset
-    changed[start : start + 4] = struct.pack(">I", value)
-    return bytes(changed)
-
-
-def garbled(data: bytes) -> bytes:
-    draw = random.Random(0)
-    changed = bytearray(data)
-    for place in range(changed.find(b"mdat") + 50, len(changed) - 2000, 37):
-        changed[place] = draw.randrange(256)
-    return bytes(changed)
-
-
 def web(path: str) -> Callable[[Place], str]:
     return lambda place: f"{place.web}{path}"
 
 
-VIDEO = {"mediaType": "Video"}
-WEBM = ("webm", "libvpx")
+SIZE = "Too large or too small"
 _HTML = b"\xef\xbb\xbf\n  <HTML><body>404</body></html>"
+_PLAYLIST = b"#EXTM3U\n#EXTINF:9,\nfile:///etc/passwd\n"
+_ZIPPED = encoded(noise(), "JPEG") + b"PK\x05\x06" + bytes(18)
+_BROKEN_EXIF = encoded(noise(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+_NOT_UTF8 = os.fsdecode(b"caf\xe9.png")
 _HEIC = b"\0\0\0\x18ftypheic" + bytes(40)
 
 KINDS: list[Kind] = [
@@ -193,28 +139,28 @@ KINDS: list[Kind] = [
     Kind("Something else", "Photoshop", b"8BPS\0\1" + bytes(30), "UnsupportedFormat"),
     Kind("Something else", "a video among pictures", lambda p: video(2), "UnsupportedFormat"),
     Kind(
-        "Too large or too small",
+        SIZE,
         "a PNG that promises 10¹⁰ pixels",
         promising_png(10**5, 10**5),
         "TooManyPixels",
     ),
     Kind(
-        "Too large or too small",
+        SIZE,
         "81 million pixels in a few kilobytes",
         lambda p: real_bomb(),
         "TooManyPixels",
     ),
-    Kind("Too large or too small", "a GIF of 65,535 × 65,535", huge_gif(), "TooManyPixels"),
+    Kind(SIZE, "a GIF of 65,535 × 65,535", huge_gif(), "TooManyPixels"),
     Kind(
-        "Too large or too small",
+        SIZE,
         "a PNG with 256 MiB of compressed comment",
         lambda p: text_bomb(),
         "DamagedImage",
     ),
-    Kind("Too large or too small", "a file larger than 64 MiB", large, "MediaTooLarge"),
-    Kind("Too large or too small", "1 × 1 pixel", png("red", (1, 1)), "TooFewPixels"),
-    Kind("Too large or too small", "a strip of 1 × 20,000", png("red", (1, 20_000)), "TooFewPixels"),
-    Kind("Too large or too small", "a strip of 2 × 20,000", png("red", (2, 20_000)), CAPTIONED),
+    Kind(SIZE, "a file larger than 64 MiB", large, "MediaTooLarge"),
+    Kind(SIZE, "1 × 1 pixel", png("red", (1, 1)), "TooFewPixels"),
+    Kind(SIZE, "a strip of 1 × 20,000", png("red", (1, 20_000)), "TooFewPixels"),
+    Kind(SIZE, "a strip of 2 × 20,000", png("red", (2, 20_000)), CAPTIONED),
     *[
         Kind("Damaged", f"half of a {kind}", lambda p, kind=kind: cut(kind), "DamagedImage")
         for kind in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
@@ -254,20 +200,16 @@ KINDS: list[Kind] = [
     Kind("Paths", "ten thousand characters", "/" + "a" * 10_000, "MediaNotFound"),
     Kind("Paths", "a `data:` URI", "data:image/png;base64,iVBORw0KGgo=", "MediaNotFound"),
     Kind("Paths", "a path that climbs out", lambda p: f"../{p.other.name}/secret.png", "OutsideVolume"),
-    Kind(
-        "Paths", "a link that leads out", lambda p: p.link("out.png", p.other / "secret.png"), "OutsideVolume"
-    ),
+    Kind("Paths", "a link that leads out", leading_out, "OutsideVolume"),
     Kind("Paths", "a link to itself", lambda p: p.link("loop.png", p.claim / "loop.png"), "MediaNotFound"),
-    Kind(
-        "Paths", "a link to a device that never ends", lambda p: p.link("zero.png", "/dev/zero"), "NotAFile"
-    ),
+    Kind("Paths", "a link to an endless device", lambda p: p.link("zero.png", "/dev/zero"), "NotAFile"),
     Kind("Paths", "a pipe that nobody writes to", fifo, "NotAFile"),
     Kind("Paths", "a socket", unix_socket, "NotAFile"),
     Kind("Paths", "a folder", lambda p: (p.claim / "folder").mkdir() or "/folder", "NotAFile"),
     Kind(
         "Paths",
         "a name that is no UTF-8",
-        lambda p: p.file(os.fsdecode(b"caf\xe9.png"), png("red")),
+        lambda p: p.file(_NOT_UTF8, png("red")),
         CAPTIONED,
     ),
     Kind("Addresses", "another claim", lambda p: f"pvc://{p.other.name}/secret.png", "OriginNotAllowed"),
@@ -279,16 +221,14 @@ KINDS: list[Kind] = [
     Kind("Addresses", "an allowed host as user name", "https://img.test@evil.test/x.png", "OriginNotAllowed"),
     Kind(
         "Addresses",
-        "an allowed wildcard host with a private address",
+        "a wildcard host with a private address",
         "http://a.wild.test/x.png",
         "OriginNotAllowed",
     ),
     Kind("Addresses", "a redirect to the metadata service", web("/to-metadata"), "OriginNotAllowed"),
     Kind("Addresses", "a redirect to a file", web("/to-file"), "OriginNotAllowed"),
     Kind("Addresses", "a redirect to itself", web("/around"), "MediaNotFound"),
-    Kind(
-        "Addresses", "a host name that nobody knows", "http://unknown.wild.test/x", "MediaUnreachable", True
-    ),
+    Kind("Addresses", "a host that nobody knows", "http://unknown.wild.test/", "MediaUnreachable", True),
     Kind("Addresses", "a port that nobody listens on", "http://127.0.0.1:9/x.png", "MediaUnreachable", True),
     Kind("Web servers", "404", web("/404"), "MediaNotFound"),
     Kind("Web servers", "410", web("/410"), "MediaNotFound"),
@@ -307,32 +247,18 @@ KINDS: list[Kind] = [
     Kind("Web servers", "200 MiB in 200 kB of gzip", web("/bomb"), "MediaTooLarge"),
     Kind("Web servers", "a gzipped picture", web("/zipped.png"), CAPTIONED),
     Kind("Web servers", "an encoding that nobody asked for", web("/brotli"), "UnsupportedFormat"),
-    Kind("Videos", "text", b"hello", "NotAVideo", source=VIDEO),
-    Kind("Videos", "an HTML page", b"<html>", "HtmlInsteadOfMedia", source=VIDEO),
-    Kind(
-        "Videos",
-        "an HLS playlist of local files",
-        b"#EXTM3U\n#EXTINF:9,\nfile:///etc/passwd\n",
-        "NotAVideo",
-        source=VIDEO,
-    ),
-    Kind(
-        "Videos", "an ffconcat script", b"ffconcat version 1.0\nfile /etc/passwd\n", "NotAVideo", source=VIDEO
-    ),
-    Kind("Videos", "sound only", lambda p: sound(), "NoVideo", source=VIDEO),
-    Kind("Videos", "a WebM with nothing behind its header", lambda p: frameless(), "NotAVideo", source=VIDEO),
-    Kind("Videos", "an MP4 without a frame", lambda p: video(0), "NoFrames", source=VIDEO),
-    Kind("Videos", "half of an MP4, its index missing", lambda p: video()[:1500], "NotAVideo", source=VIDEO),
-    Kind(
-        "Videos",
-        "half of a WebM (what is left of it)",
-        lambda p: video(kind=WEBM)[:1300],
-        CAPTIONED,
-        source=VIDEO,
-    ),
-    Kind("Videos", "damaged in many places", lambda p: garbled(video()), CAPTIONED, source=VIDEO),
-    Kind(
-        "Videos",
+    clip("text", b"hello", "NotAVideo"),
+    clip("an HTML page", b"<html>", "HtmlInsteadOfMedia"),
+    clip("an HLS playlist of local files", _PLAYLIST, "NotAVideo"),
+    clip("an ffconcat script", b"ffconcat version 1.0\nfile /etc/passwd\n", "NotAVideo"),
+    clip("sound only", lambda p: sound(), "NoVideo"),
+    clip("a WebM with nothing behind its header", lambda p: frameless(), "NotAVideo"),
+    clip("an MP4 without a frame", lambda p: video(0), "NoVideo"),
+    clip("an MP4 whose content is lost", lambda p: hollow(video()), "NoFrames"),
+    clip("half of an MP4, its index missing", lambda p: video()[:1500], "NotAVideo"),
+    clip("half of a WebM (what is left of it)", lambda p: video(kind=WEBM)[:1300], CAPTIONED),
+    clip("damaged in many places", lambda p: garbled(video()), CAPTIONED),
+    clip(
         "longer than allowed",
         lambda p: video(30, 1),
         "VideoTooLong",
@@ -343,12 +269,11 @@ KINDS: list[Kind] = [
         "6 seconds that claim to be years",
         lambda p: patched(video(), b"mdhd", 16, 2**32 - 1),
         CAPTIONED,
-        source=VIDEO,
     ),
-    Kind("Videos", "one frame", lambda p: video(1), CAPTIONED, source=VIDEO),
-    Kind("Videos", "an animated GIF", animated("GIF"), CAPTIONED, source=VIDEO),
-    Kind("Videos", "an animated WebP", animated("WEBP"), CAPTIONED, source=VIDEO),
-    Kind("Videos", "a GIF of 65,535 × 65,535", huge_gif(), "TooManyPixels", source=VIDEO),
-    Kind("Videos", "half of a GIF", cut("GIF"), "DamagedVideo", source=VIDEO),
-    Kind("Videos", "a picture (one frame)", png("red"), CAPTIONED, source=VIDEO),
+    clip("one frame", lambda p: video(1), CAPTIONED),
+    clip("an animated GIF", animated("GIF"), CAPTIONED),
+    clip("an animated WebP", animated("WEBP"), CAPTIONED),
+    clip("a GIF of 65,535 × 65,535", huge_gif(), "TooManyPixels"),
+    clip("half of a GIF", cut("GIF"), "DamagedVideo"),
+    clip("a picture (one frame)", png("red"), CAPTIONED),
 ]
