@@ -164,7 +164,7 @@ def _worth_another_try(error: BaseException) -> bool:
 def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.after if isinstance(error, _PassingError) else 0.0
-    return max(asked, tenacity.wait_exponential_jitter(initial=0.5, max=_MAX_WAIT)(state))
+    return max(asked, tenacity.wait_random_exponential(multiplier=1, max=_MAX_WAIT)(state))
 
 
 def _unreachable(url: httpx.URL, why: str, after: float = 0.0) -> UnusableMediaError:
