@@ -99,7 +99,7 @@ class Features(ApiModel):
     item: Annotated[list[Feature], Unique("column")] = Field(
         default_factory=list[Feature], max_length=64, description="Columns of the items table."
     )
-    captions: Annotated[list[CaptionsFeature], Unique("caption_job")] = Field(
+    captions: Annotated[list[CaptionsFeature], Unique("caption_job", "aspect")] = Field(
         default_factory=list[CaptionsFeature], max_length=4, description="Caption tokens."
     )
 

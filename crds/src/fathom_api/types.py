@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Final
 
@@ -106,11 +105,11 @@ Quantity = Annotated[
 ]
 
 
-@dataclass(frozen=True)
 class Unique:
-    """Annotation of a list without duplicates: of its entries' field `key`, or of the entries themselves."""
+    """Annotation of a list without duplicates: of its entries' fields `keys`, or of the entries themselves."""
 
-    key: str = ""
+    def __init__(self, *keys: str) -> None:
+        self._keys = keys
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -120,15 +119,18 @@ class Unique:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        keys = {"x-kubernetes-list-map-keys": [to_camel(self.key)]} if self.key else {}
+        keys = {"x-kubernetes-list-map-keys": [to_camel(key) for key in self._keys]} if self._keys else {}
         return handler(schema) | {"x-kubernetes-list-type": "map" if keys else "set"} | keys
 
     def _refuse_duplicates(self, entries: list[Any]) -> list[Any]:
-        names = [str(getattr(entry, self.key) if self.key else entry) for entry in entries]
+        names = [self._name(entry) for entry in entries]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} must not be there twice")
         return entries
+
+    def _name(self, entry: Any) -> str:
+        return "/".join(str(getattr(entry, key)) for key in self._keys) if self._keys else str(entry)
 
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
