@@ -17,6 +17,7 @@ from fathom import manifest, storage
 from fathom.captioning.items import shard_hash
 from fathom.captioning.parts import shard_folder
 from fathom.errors import InvalidInputError
+from fathom_api.captioning import ASPECT
 
 #: Rows held at once.
 BATCH_ROWS: Final = 8192
@@ -73,7 +74,16 @@ class Captions:
         """Return a digest of all captions."""
         return storage.digest_bytes("\n".join(seal.digest for seal in self._seals).encode())
 
-    def batches(self) -> Iterator[Batch]:
+    @property
+    def aspects(self) -> list[str]:
+        """What was asked about each item."""
+        return [ASPECT]
+
+    def previous(self) -> Iterator[pa.RecordBatch]:
+        """Yield item_id, aspect and caption of the run before; none is kept."""
+        yield from ()
+
+    def batches(self, aspect: str) -> Iterator[Batch]:
         """Yield every item once, in no particular order."""
         start = 0
         for part in self._parts:
