@@ -61,38 +61,36 @@ def numbered(*captions: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Made:
-    """Features of one aspect as they lie on disk."""
+    """Features of one aspect as they lay on disk when they had been made.
 
-    folder: Path
+    Attributes:
+        coverage: its report.
+        vocabulary: as it was read.
+        names: what each id stands for.
+        ids: the tokens of each item.
+        tokens: the same in words; what is no token is `<id>`.
+    """
+
     coverage: Coverage
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        found = read(self.folder / aspect.VOCABULARY)
-        assert found is not None
-        return found
-
-    @property
-    def names(self) -> dict[int, str]:
-        """What each id stands for."""
-        known = self.vocabulary
-        return dict(zip(known.ids.tolist(), known.tokens, strict=True))
-
-    @property
-    def ids(self) -> dict[str, list[int]]:
-        """The tokens of each item, as ids."""
-        rows = pq.read_table(self.folder / "features.parquet").to_pylist()
-        return {row["item_id"]: row["tokens"] for row in rows}
-
-    @property
-    def tokens(self) -> dict[str, list[str]]:
-        """The tokens of each item in words; what is no token is `<id>`."""
-        names = {number: f"<{number}>" for number in range(FIRST)} | self.names
-        return {item: [names[number] for number in ids] for item, ids in self.ids.items()}
+    vocabulary: Vocabulary
+    names: dict[int, str]
+    ids: dict[str, list[int]]
+    tokens: dict[str, list[str]]
 
 
 def make(folder: Path, captions: Mapping[str, str], strategy: Tokeniser, features: CaptionFeatures) -> Made:
     """Make the features of one aspect."""
     texts = Captions({"caption": captions})
     coverage = aspect.make(folder, lambda: texts.batches("caption"), len(captions), strategy, features)
-    return Made(folder, coverage)
+    known = read(folder / aspect.VOCABULARY)
+    assert known is not None
+    names = dict(zip(known.ids.tolist(), known.tokens, strict=True))
+    rows = pq.read_table(folder / "features.parquet").to_pylist()
+    said = {number: f"<{number}>" for number in range(FIRST)} | names
+    return Made(
+        coverage,
+        known,
+        names,
+        ids={row["item_id"]: row["tokens"] for row in rows},
+        tokens={row["item_id"]: [said[number] for number in row["tokens"]] for row in rows},
+    )

@@ -106,7 +106,7 @@ Quantity = Annotated[
 
 
 class Unique:
-    """Annotation of a list without duplicates: of its entries' fields `keys`, or of the entries themselves."""
+    """Annotation of a list without duplicates: of its entries' `keys`, or of the entries themselves."""
 
     def __init__(self, *keys: str) -> None:
         self._keys = keys

@@ -14,7 +14,6 @@ from fathom.features.tokenisers.word_ngram import WordNgram
 from fathom.features.vocabulary import FIRST, Terms, extended
 from fathom_api.tokens import CaptionFeatures
 
-
 MEANING = {"tokenizer": "WordNgram"}
 
 

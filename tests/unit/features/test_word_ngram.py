@@ -16,7 +16,6 @@ from fathom.features.vocabulary import FIRST
 from fathom.features.words import words
 from fathom_api.tokens import CaptionFeatures
 
-
 CAPTIONS = numbered("a red car", "a red bus", "a blue car", "a tree")
 
 

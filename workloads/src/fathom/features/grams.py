@@ -1,4 +1,4 @@
-"""Frequent n-grams of sequences, found level by level: an n-gram is no more frequent than what it begins with.
+"""Frequent n-grams of sequences, found level by level: none is more frequent than what it begins with.
 
 So n-grams of n words are counted only where the n - 1 before and the word itself have a number, and each is
 a pair of two numbers, one int64, however long it is (Agrawal and Srikant, VLDB 1994).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ class Names(Protocol):
 
 @dataclass(frozen=True)
 class Level:
-    """N-grams of one length: `keys` (ascending) are `parent * width + last`; `counts`, in how many captions."""
+    """N-grams of one length: `keys`, ascending, are `parent * width + last`; `counts` are of captions."""
 
     keys: Ints
     counts: Ints
@@ -190,12 +190,12 @@ def learn(
 def _keep_longest(hits: list[NDArray[np.bool_]]) -> None:
     """Clear what lies inside a longer hit; `hits` [length] tell for each place whether one starts there."""
     covered = hits[-1]
-    for hit in hits[-2::-1]:
-        inside = np.zeros(len(hit), np.bool_)
+    for at in range(len(hits) - 2, -1, -1):
+        inside = np.zeros(len(hits[at]), np.bool_)
         inside[: len(covered)] |= covered
         inside[1 : len(covered) + 1] |= covered
-        covered = hit | inside
-        hit &= ~inside
+        covered = hits[at] | inside
+        hits[at] &= ~inside
 
 
 def _level(

@@ -1,9 +1,9 @@
 """KeyPhrase: what lies between stop words and punctuation (RAKE: Rose et al., 2010), by how rare it is.
 
-Where a run of words is longer than `max_ngram`, or is not frequent enough as a whole, the longest phrases in it
-that are count: of "a small red car" with "red car" frequent, that is "small" and "red car". RAKE scores words by
-how long their phrases are within one document; a caption is too short for that, so phrases are chosen by in how
-many captions they are, the rarest first.
+Where a run of words is longer than `max_ngram`, or is not frequent enough as a whole, the longest phrases in
+it that are count: of "a small red car" with "red car" frequent, that is "small" and "red car". RAKE scores words
+by how long their phrases are within one document; a caption is too short for that, so phrases are chosen by in
+how many captions they are, the rarest first.
 """
 
 from __future__ import annotations
