@@ -1,8 +1,8 @@
 """Word n-grams with bigrams: captions a second against scikit-learn's CountVectorizer, and peak memory.
 
-Both read the same captions from a file, in processes of their own, on one core, and keep what is in at least five
-captions. CountVectorizer leaves a sparse matrix in memory. Fathom leaves the tokens of each item, the rarest first:
-`in memory` stops there, `to files` also sorts and writes them, with the vocabulary and the coverage.
+Both read the same captions from a file, in processes of their own, on one core, and keep what is in at least
+five captions. CountVectorizer leaves a sparse matrix in memory. Fathom leaves the tokens of each item, the
+rarest first: `in memory` stops there, `to files` also sorts and writes them, with vocabulary and coverage.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def in_memory(path: Path) -> int:
         )
         numbering = Numbering.of(known.find(learned.terms.names), learned.terms.counts)
         for _, sequences in learned.corpus:
-            encode(learned.find(sequences, numbering.usable), numbering, features.max_tokens_per_item)
+            encode(learned.find(sequences, numbering.ranks), numbering, features.max_tokens_per_item)
     return len(known.tokens)
 
 

@@ -46,7 +46,7 @@ def make(
         numbering = Numbering.of(ids, learned.terms.counts)
         with tables.features(folder / tables.NAME, items) as writer:
             for item_ids, sequences in learned.corpus:
-                found = learned.find(sequences, numbering.usable)
+                found = learned.find(sequences, numbering.ranks)
                 tokens = encode(found, numbering, features.max_tokens_per_item)
                 writer.write(item_ids, tokens.array())
                 tally.add(found, tokens)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 #: Place of what is not there.
 ABSENT: Final = -1
-_LAST: Final = np.iinfo(np.int64).max
 #: Times as many places as keys, at most, are worth sorting in rows.
 _WIDEST: Final = 8
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -31,16 +30,19 @@ def distinct(*parts: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
     # Sorting short rows is many times faster than sorting all; one huge caption must not make all rows huge.
     if items * width > _WIDEST * total:
         return _sorted(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
-    rows = np.full((items, width), _LAST, np.int64)
+    # Half the bytes, half the time.
+    small = max(int(keys.max(initial=0)) for _, keys in parts) < np.iinfo(np.int32).max
+    last = np.iinfo(np.int32 if small else np.int64).max
+    rows = np.full((items, width), last, np.int32 if small else np.int64)
     begin = np.arange(items) * width
     for (owners, keys), length in zip(parts, lengths, strict=True):
         starts = np.cumsum(length) - length
         rows.ravel()[np.arange(len(keys)) + (begin - starts)[owners]] = keys
         begin = begin + length
     rows.sort(axis=1)
-    first = rows != _LAST
+    first = rows != last
     first[:, 1:] &= rows[:, 1:] != rows[:, :-1]
-    return np.repeat(np.arange(items), first.sum(axis=1)), rows[first]
+    return np.repeat(np.arange(items), first.sum(axis=1)), rows[first].astype(np.int64)
 
 
 def _sorted(owners: Ints, keys: Ints) -> tuple[Ints, Ints]:
@@ -101,8 +103,11 @@ class Counts:
 
     def add(self, keys: Ints) -> None:
         """Count `keys`, in any order."""
-        run = np.unique(keys, return_counts=True)
-        self._runs.append(run)
+        if not len(keys):
+            return
+        small = int(keys.max()) < np.iinfo(np.int32).max
+        found, counts = np.unique(keys.astype(np.int32) if small else keys, return_counts=True)
+        self._runs.append((found.astype(np.int64), counts))
         while len(self._runs) > 1 and len(self._runs[-1][0]) * 2 > len(self._runs[-2][0]):
             newer, older = self._runs.pop(), self._runs.pop()
             self._runs.append(_merged(older, newer))

@@ -40,7 +40,7 @@ def encode(found: Found, numbering: Numbering, limit: int) -> Encoded:
     A caption of which nothing has an id gets UNKNOWN, one that says nothing gets none.
     """
     items = len(found.spoken)
-    owners, ranks = distinct(*((owners, numbering.ranks[terms]) for owners, terms in found.parts))
+    owners, ranks = distinct(*found.parts)
     lengths = np.bincount(owners, minlength=items)
     starts = np.cumsum(lengths) - lengths
     kept = np.arange(len(owners)) - starts[owners] < limit

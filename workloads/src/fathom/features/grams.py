@@ -54,7 +54,7 @@ class Found:
     """Terms found in captions.
 
     Attributes:
-        parts: owners, ascending, and terms, int64 [m] each; the same one may be there twice.
+        parts: owners, ascending, and ranks of terms, int64 [m] each; the same one may be there twice.
         spoken: bool [captions]; whether there is anything in a caption at all.
         occurrences: n-grams there are in the captions, whether they have a number or not.
         unknown: those of them that have no id.
@@ -97,19 +97,23 @@ class Grams:
             named.append([source.extended(named[-1][parent], single[last]) for parent, last in pairs])
         return [name for names in named for name in names]
 
-    def find(self, sequences: Sequences, usable: NDArray[np.bool_], *, maximal: bool = False) -> Found:
-        """Return the n-grams of `sequences` that are `usable`; with `maximal`, those inside no longer one."""
-        found: list[tuple[Ints, Ints, NDArray[np.bool_]]] = []
-        for (owner, nodes), start in zip(self._walk(sequences), self._starts(), strict=True):
-            hit = nodes != ABSENT
-            hit[hit] = usable[start + nodes[hit]]
-            found.append((owner, start + nodes, hit))
+    def find(self, sequences: Sequences, ranks: Ints, *, maximal: bool = False) -> Found:
+        """Return the n-grams that have one of `ranks`; with `maximal`, only those inside no longer one."""
+        owners: list[Ints] = []
+        found: list[Ints] = []
+        for (owner, nodes), start, level in zip(
+            self._walk(sequences), self._starts(), self.levels, strict=True
+        ):
+            owners.append(owner)
+            # Where there is no n-gram, the last one's place is looked at, which has no rank.
+            found.append(np.append(ranks[start : start + len(level.keys)], ABSENT)[nodes])
+        hits = [own != ABSENT for own in found]
         occurrences = self._occurrences(sequences)
-        known = sum(int(hit.sum()) for _, _, hit in found)
+        known = sum(int(hit.sum()) for hit in hits)
         if maximal:
-            _keep_longest([hit for _, _, hit in found])
+            _keep_longest(hits)
         return Found(
-            parts=[(owner[hit], terms[hit]) for owner, terms, hit in found],
+            parts=[(o[hit], own[hit]) for o, own, hit in zip(owners, found, hits, strict=True)],
             spoken=np.diff(sequences.offsets) > 0,
             occurrences=occurrences,
             unknown=occurrences - known,

@@ -32,9 +32,10 @@ _TABLE: Final = bytes(_plain(byte) for byte in range(256))
 
 
 class Lexicon:
-    """The words seen so far: word i is `names[i]`. A word is a name's own n-gram of one word."""
+    """The words seen so far: word i is `names[i]`. With `punctuation`, it tells where punctuation parts them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, punctuation: bool = True) -> None:
+        self._punctuation = punctuation
         self.names: list[str] = []
         self.numbers: dict[str, int] = {}
 
@@ -48,7 +49,7 @@ class Lexicon:
     def scan(self, captions: Sequence[str]) -> Sequences:
         """Return `captions` as sequences of words."""
         joined, lengths = _bytes(captions)
-        starts, texts, joints = _scan(joined)
+        starts, texts, joints = _scan(joined, punctuation=self._punctuation)
         coded = texts.dictionary_encode()
         numbers = np.array(self._all(coded.dictionary.to_pylist()), np.int32)
         begins = np.concatenate([[0], np.cumsum(lengths + 1)])
@@ -96,24 +97,24 @@ def _spelt(text: str) -> str:
     return " , ".join(" ".join(phrase) for phrase in phrases(text))
 
 
-def _scan(joined: bytes) -> tuple[NDArray[np.int64], Any, NDArray[np.uint8]]:
+def _scan(joined: bytes, *, punctuation: bool) -> tuple[NDArray[np.int64], Any, NDArray[np.uint8]]:
     """Return where words start, the words (string), and how each joins the word before."""
     text = np.frombuffer(joined.translate(_TABLE), np.uint8)
     word = text > _COMMA
-    comma = text == _COMMA
     quotes = np.flatnonzero(text == _APOSTROPHE)
     if len(quotes):
         before = np.where(quotes > 0, word[quotes - 1], False)
         after = np.where(quotes + 1 < len(text), text[np.minimum(quotes + 1, len(text) - 1)] > _NINE, False)
         word[quotes[before & after]] = True
-        comma[quotes[~(before & after)]] = True
     padded = np.concatenate([[False], word, [False]])
     edges = np.flatnonzero(padded[1:] != padded[:-1])
     starts, ends = edges[0::2], edges[1::2]
     offsets = np.concatenate([[0], np.cumsum(ends - starts)]).astype(np.int32)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text[word])]
     texts = pa.Array.from_buffers(pa.string(), len(starts), buffers)
-    commas = np.searchsorted(np.flatnonzero(comma), starts)
     joints = np.full(len(starts), DIRECT, np.uint8)
-    joints[1:][commas[1:] != commas[:-1]] = PUNCTUATION
+    if punctuation:
+        commas = np.flatnonzero((text == _COMMA) | ((text == _APOSTROPHE) & ~word))
+        passed = np.searchsorted(commas, starts)
+        joints[1:][passed[1:] != passed[:-1]] = PUNCTUATION
     return starts, texts, joints

@@ -16,7 +16,7 @@ from fathom.features.sequences import spooling
 from fathom.storage import appearing
 
 #: Items that are sorted in memory at once.
-BUCKET_ROWS: Final = 1 << 20
+BUCKET_ROWS: Final = 1 << 18
 NAME: Final = "features.parquet"
 FEATURES: Final = pa.schema(
     [

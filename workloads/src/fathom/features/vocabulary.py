@@ -10,16 +10,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from fathom.features.counting import Ints
 from fathom.storage import appearing, digest_bytes
 
+pc: Any = pyarrow.compute
 #: Ids of tokens: 0 pads, 1 is a caption without any known token, 2 an item without caption; tokens follow.
 PADDING: Final = 0
 UNKNOWN: Final = 1
@@ -79,8 +80,9 @@ class Vocabulary:
 
     def find(self, names: Sequence[str]) -> Ints:
         """Return the id of each of `names`, NONE of one that has none."""
-        known = dict(zip(self.tokens, self.ids.tolist(), strict=True))
-        return np.array([known.get(name, NONE) for name in names], np.int64)
+        places = pc.index_in(pa.array(names, pa.string()), value_set=pa.array(self.tokens, pa.string()))
+        found = places.fill_null(NONE).to_numpy()
+        return np.where(found == NONE, NONE, self.ids[found]) if len(self.ids) else found.astype(np.int64)
 
 
 def extended(
@@ -177,12 +179,10 @@ class Numbering:
     """The ids of terms by their numbers, and how rare they are.
 
     Attributes:
-        ids: int64 [terms]; NONE of a term that has no id.
         ranks: int64 [terms]; its place from the rarest on, NONE of one that has no id.
         by_rank: int64; the id at each place.
     """
 
-    ids: Ints
     ranks: Ints
     by_rank: Ints
 
@@ -193,9 +193,4 @@ class Numbering:
         order = numbered[np.lexsort((ids[numbered], counts[numbered]))]
         ranks = np.full(len(ids), NONE, np.int64)
         ranks[order] = np.arange(len(order))
-        return cls(ids, ranks, ids[order])
-
-    @property
-    def usable(self) -> NDArray[np.bool_]:
-        """Return which terms have an id, bool [terms]."""
-        return self.ids != NONE
+        return cls(ranks, ids[order])

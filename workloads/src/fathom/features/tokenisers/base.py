@@ -53,7 +53,7 @@ class Learned:
         meaning: what decides what terms mean; a vocabulary goes on only while it stays.
         terms: all of them that may get an id.
         corpus: the captions once more, as `find` reads them.
-        find: sequences and which terms have an id → the terms of each caption.
+        find: sequences and the rank of each term (ABSENT without an id) → the terms of each caption.
         fixed: the id of each term where it follows from the term itself; None where it is given out.
         size: ids there may be (with `fixed`).
         files: further files of the aspect: name → writes it to the path given.
@@ -62,7 +62,7 @@ class Learned:
     meaning: dict[str, str]
     terms: Terms
     corpus: Corpus
-    find: Callable[[Sequences, NDArray[np.bool_]], Found]
+    find: Callable[[Sequences, Ints], Found]
     fixed: Ints | None = None
     size: int = 0
     files: dict[str, Callable[[Path], None]] = field(default_factory=dict[str, Callable[[Path], None]])
@@ -140,9 +140,9 @@ def gathered(captions: Iterable[Batch], most: int = BATCH_ROWS) -> Iterator[tupl
         yield item_ids, texts
 
 
-def read(captions: Iterable[Batch], path: Path, *, structured: bool) -> Read:
-    """Read all `captions`, JSON if `structured`, into a spool at `path`."""
-    lexicon = Fields() if structured else Lexicon()
+def read(captions: Iterable[Batch], path: Path, *, structured: bool, punctuation: bool = False) -> Read:
+    """Read all `captions`, JSON if `structured`, into a spool at `path`; with `punctuation` where it matters."""
+    lexicon = Fields() if structured else Lexicon(punctuation=punctuation)
     spool, counts = Spool(path), np.zeros(0, np.int64)
     for item_ids, texts in gathered(captions):
         sequences = lexicon.scan(texts)
@@ -176,8 +176,8 @@ class Keyed:
             counted.add(distinct(*of(sequences))[1])
         return cls(*counted.total(), of)
 
-    def find(self, sequences: Sequences, usable: NDArray[np.bool_]) -> Found:
+    def find(self, sequences: Sequences, ranks: Ints) -> Found:
         """Return the terms of `sequences`; all have an id."""
-        parts = [(owners, np.searchsorted(self.keys, keys)) for owners, keys in self.of(sequences)]
+        parts = [(owners, ranks[np.searchsorted(self.keys, keys)]) for owners, keys in self.of(sequences)]
         spoken = np.diff(sequences.offsets) > 0
-        return Found(parts, spoken, sum(len(terms) for _, terms in parts), 0)
+        return Found(parts, spoken, sum(len(found) for _, found in parts), 0)

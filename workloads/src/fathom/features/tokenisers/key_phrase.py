@@ -1,9 +1,9 @@
 """KeyPhrase: what lies between stop words and punctuation (RAKE: Rose et al., 2010), by how rare it is.
 
 Where a run of words is longer than `max_ngram`, or is not frequent enough as a whole, the longest phrases in
-it that are count: of "a small red car" with "red car" frequent, that is "small" and "red car". RAKE scores words
-by how long their phrases are within one document; a caption is too short for that, so phrases are chosen by in
-how many captions they are, the rarest first.
+it that are count: of "a small red car" with "red car" frequent, that is "small" and "red car". RAKE scores
+words by how long their phrases are within one document; a caption is too short for that, so phrases are chosen
+by in how many captions they are, the rarest first.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class KeyPhrase:
 
     def learn(self, captions: Callable[[], Iterator[Batch]], before: Before, scratch: Path) -> Learned:
         """Return the phrases that are in enough captions, and those the vocabulary before has."""
-        found = read(captions(), scratch / "words", structured=self.structured)
+        found = read(captions(), scratch / "words", structured=self.structured, punctuation=True)
         asked = self.features.stop_words
         # Phrases need stop words to lie between.
         asked = stopwords.AUTO if asked == stopwords.NONE else asked

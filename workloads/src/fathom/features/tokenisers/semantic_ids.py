@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fathom.errors import InvalidInputError
 from fathom.features.counting import ABSENT, Counts, Index, Ints, distinct
@@ -202,17 +201,16 @@ class Prefixes:
         """Return the codes of each prefix, joined by dots."""
         return [_name(key, self.codes) for key in self.keys.tolist()]
 
-    def find(self, sequences: Sequences, usable: NDArray[np.bool_]) -> Found:
-        """Return the prefixes of `sequences` that are `usable`."""
+    def find(self, sequences: Sequences, ranks: Ints) -> Found:
+        """Return the prefixes of `sequences` that have one of `ranks`."""
         parts: list[tuple[Ints, Ints]] = []
         occurrences = 0
         for owners, keys in _prefixes(sequences, self.codes):
-            places = self.index.find(keys)
-            hit = places != ABSENT
-            hit[hit] = usable[places[hit]]
-            parts.append((owners[hit], places[hit]))
+            found = np.append(ranks, ABSENT)[self.index.find(keys)]
+            hit = found != ABSENT
+            parts.append((owners[hit], found[hit]))
             occurrences += len(keys)
-        unknown = occurrences - sum(len(terms) for _, terms in parts)
+        unknown = occurrences - sum(len(found) for _, found in parts)
         return Found(parts, np.diff(sequences.offsets) > 0, occurrences, unknown)
 
 
