@@ -12,11 +12,11 @@ import pytest
 from builders.pictures import parquet, png
 from PIL.Image import Image
 
-from fathom import manifest
-from fathom.captioning import captioner, command, parts
+from fathom import manifest, storage
+from fathom.captioning import captioner, command, history
 from fathom.captioning.captioner import Caption
+from fathom.captioning.captions import Captions
 from fathom.captioning.checkpoint import Checkpoint
-from fathom.captioning.shard import PART_ROWS, Shard
 from fathom.errors import InvalidInputError
 from fathom_api.progress import Outcome
 from fathom_api.tasks import CaptionTask
@@ -69,21 +69,23 @@ class World:
         self.namer = namer or Namer()
         return command.caption(self.task(shards), shard)
 
+    def history(self, kind: history.Kind) -> list[str]:
+        """The items of all rows that were ever written."""
+        return [i for rows in history.rows(self.output / "history", kind, ["item_id"]) for i in rows["item_id"]]
+
+    def captions(self, shards: int = 1) -> Captions:
+        return Captions(self.output, shards)
+
     def rows(self, shards: int = 1) -> dict[str, str]:
-        """All captions of finished shards; an item that is there twice fails the test."""
-        found: list[tuple[str, str]] = []
-        for shard in range(shards):
-            folder = parts.shard_folder(self.output / "captions", shard)
-            found += [
-                (r.item_id, r.caption)
-                for r in parts.read_captions(folder / f for f in manifest.verify(folder).files)
-            ]
+        """All captions of the run; an item that is there twice fails the test."""
+        batches = self.captions(shards).rows(["item_id", "caption"])
+        found = [(r["item_id"], r["caption"]) for batch in batches for r in batch.to_pylist()]
         assert len(dict(found)) == len(found)
         return dict(found)
 
-    def errors(self, shard: int = 0) -> list[tuple[str, str]]:
-        files = parts.parts(parts.shard_folder(self.output / "errors", shard))
-        return [(row["item_id"], row["reason"]) for file in files for row in pq.read_table(file).to_pylist()]
+    def errors(self, shards: int = 1) -> list[tuple[str, str]]:
+        rows = [row for batch in self.captions(shards).errors() for row in batch.to_pylist()]
+        return sorted((row["item_id"], row["reason"]) for row in rows)
 
 
 @pytest.fixture
@@ -110,7 +112,8 @@ def test_every_item_has_a_caption_or_an_error(world: World) -> None:
     progress = outcome.progress
     assert (progress.total, progress.done, progress.failed, progress.reused) == (7, 2, 5, 0)
     assert set(progress.samples) == {"red", "blue"}
-    assert outcome.digest == manifest.verify(world.output / "captions/shard-00000").digest
+    folder = storage.resolve(outcome.uri or "")
+    assert outcome.digest == manifest.verify(folder).digest
 
 
 def test_a_second_run_captions_nothing_and_leaves_the_same(world: World) -> None:
@@ -155,19 +158,18 @@ def test_items_dealt_anew_keep_their_captions(before: int, after: int, world: Wo
     assert world.rows(after) == rows
 
 
-def test_a_killed_pod_loses_only_what_was_not_committed(world: World) -> None:
+def test_a_killed_pod_loses_only_the_batch_in_flight(world: World) -> None:
     def kill(batch: int) -> None:
-        if batch == PART_ROWS // 4 + 2:
+        if batch == 3:
             raise KeyboardInterrupt
 
-    world.write(*colours(PART_ROWS + 20))
+    world.write(*colours(20))
     with pytest.raises(KeyboardInterrupt):
         world.caption(namer=Namer(kill))
-    with pytest.raises(InvalidInputError):
-        manifest.verify(world.output / "captions/shard-00000")
-    outcome = world.caption()
-    assert outcome.progress.reused == PART_ROWS
-    assert len(world.rows()) == PART_ROWS + 20
+    with pytest.raises(InvalidInputError, match="shard 0 of 1 was not finished"):
+        world.captions()
+    assert world.caption().progress.reused == 3 * 4
+    assert len(world.rows()) == 20
 
 
 def test_sigterm_finishes_and_commits_the_batch_in_flight(world: World) -> None:
@@ -182,15 +184,13 @@ def test_sigterm_finishes_and_commits_the_batch_in_flight(world: World) -> None:
     assert world.caption().progress.reused == 8
 
 
-def test_errors_of_the_last_run_are_replaced(world: World) -> None:
+def test_errors_are_those_of_this_run(world: World) -> None:
     world.write(["a", "b"], [b"no picture", b"neither"])
     world.caption(0, 2), world.caption(1, 2)
-    before = world.errors(0) + world.errors(1)
-    assert len(before) == 2
+    assert len(world.history("errors")) == 2
     world.write(["a", "b"], [b"no picture", png("red")])
     world.caption(0, 1)
-    assert world.errors(0) == [("a", "NotAnImage")]
-    assert world.errors(1) == []
+    assert world.errors() == [("a", "NotAnImage")]
 
 
 def test_a_model_that_fails_for_other_reasons_fails_the_pod(world: World) -> None:
@@ -200,7 +200,7 @@ def test_a_model_that_fails_for_other_reasons_fails_the_pod(world: World) -> Non
     world.write(*colours(3))
     with pytest.raises(RuntimeError):
         world.caption(namer=Namer(fail))
-    assert world.errors() == []
+    assert world.history("errors") == []
 
 
 def test_a_shard_without_items_is_finished_too(world: World) -> None:
@@ -214,17 +214,3 @@ def test_a_shard_beyond_the_last_is_refused(world: World) -> None:
     world.write(["a"], [png("red")])
     with pytest.raises(InvalidInputError, match="shard 2 of 2"):
         world.caption(2, 2)
-
-
-def test_a_part_is_committed_when_it_is_full_or_old(tmp_path: Path) -> None:
-    now = 0.0
-    shard = Shard(tmp_path, 0, 1, clock=lambda: now)
-    folder = tmp_path / "errors/shard-00000"
-    for number in range(PART_ROWS - 1):
-        shard.add(parts.ErrorRow(str(number), "NotAnImage", "…"))
-    assert parts.parts(folder) == []
-    shard.add(parts.ErrorRow("last", "NotAnImage", "…"))
-    assert len(parts.parts(folder)) == 1
-    now = 31.0
-    shard.add(parts.ErrorRow("late", "NotAnImage", "…"))
-    assert len(parts.parts(folder)) == 2

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-import httpx
 import pytest
 
-from fathom.progress import Reporter
+from fathom.progress import Reporter, ReportLostError
 from fathom_api.progress import Progress
 
 
@@ -37,7 +36,7 @@ def test_a_lost_report_is_replaced_by_the_next() -> None:
     def flaky(progress: Progress) -> None:
         sent.append(progress.done)
         if len(sent) == 1:
-            raise httpx.ConnectError("operator restarts")
+            raise ReportLostError("operator restarts")
 
     with Reporter(flaky, interval=0.0, clock=clock(0, 1)) as reporter:
         reporter.update(Progress(done=1))

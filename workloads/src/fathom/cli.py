@@ -10,7 +10,15 @@ import typer
 
 from fathom.examples import COMMANDS, example
 from fathom.run import run_task
-from fathom_api.tasks import CaptionTask, EvaluateTask, FeaturiseTask, FinetuneTask, ServeTask, TrainTask
+from fathom_api.tasks import (
+    CaptionTask,
+    EvaluateTask,
+    FeaturiseTask,
+    FinetuneTask,
+    PlanTask,
+    ServeTask,
+    TrainTask,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,14 +36,26 @@ Shard = Annotated[
 
 
 @app.command()
+def plan(task: TaskFile) -> None:
+    """Deal the items into shards: check the source, find duplicates and what is captioned already.
+
+    Needed once before several shards are captioned at once; for a single one, `fathom caption` does it. Needs
+    no GPU, 12 bytes of memory an item, and reads nothing but ids.
+    """
+    from fathom.captioning.command import plan as work
+
+    run_task(task, PlanTask, work)
+
+
+@app.command()
 def caption(task: TaskFile, shard: Shard = 0) -> None:
     """Caption one shard of the items. What is captioned already is not captioned again.
 
     The items are rows of a Parquet, CSV or JSONL file with an id and a picture (bytes or a path), or a folder
     of pictures. The model is anything transformers opens as an image-text-to-text model, from
     hf://organisation/name or a folder with safetensors; a GPU is used if there is one. Captions go to
-    OUTPUT/captions, items that cannot be captioned to OUTPUT/errors with the reason. Run it again after an
-    interruption: it goes on.
+    OUTPUT/captions, items that cannot be captioned to OUTPUT/errors with the reason, all that was ever made
+    to OUTPUT/history. Run it again after an interruption: it goes on.
 
     Try it: `fathom task caption > task.json; fathom caption --task task.json`
     """

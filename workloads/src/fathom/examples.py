@@ -6,11 +6,20 @@ from typing import Any, Final
 
 from fathom_api.captioning import PROMPT
 from fathom_api.meta import ApiModel
-from fathom_api.tasks import CaptionTask, EvaluateTask, FeaturiseTask, FinetuneTask, ServeTask, TrainTask
+from fathom_api.tasks import (
+    CaptionTask,
+    EvaluateTask,
+    FeaturiseTask,
+    FinetuneTask,
+    PlanTask,
+    ServeTask,
+    TrainTask,
+)
 
 _CATALOGUE: Final = "out/catalogue"
 _RANKER: Final = "out/ranker"
 _MODEL: Final = {"uri": f"{_CATALOGUE}/model", "prompt": PROMPT, "maxNewTokens": 48, "batchSize": 8}
+_SOURCE: Final = {"uri": "data/items.parquet", "idColumn": "item_id", "mediaColumn": "image"}
 _DATA: Final = {
     "interactions": {"uri": "data/interactions.parquet"},
     "items": {"uri": "data/items.parquet"},
@@ -26,10 +35,11 @@ _EXAMPLES: Final[dict[str, tuple[type[ApiModel], dict[str, Any]]]] = {
             "output": f"{_CATALOGUE}/model",
         },
     ),
+    "plan": (PlanTask, {"source": _SOURCE, "output": _CATALOGUE, "shards": 1}),
     "caption": (
         CaptionTask,
         {
-            "source": {"uri": "data/items.parquet", "idColumn": "item_id", "mediaColumn": "image"},
+            "source": _SOURCE,
             "model": _MODEL,
             "output": _CATALOGUE,
             "shards": 1,

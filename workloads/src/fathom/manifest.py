@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Collection
 from typing import Final
 
 from pydantic import Field, ValidationError
 
 from fathom.errors import InvalidInputError
-from fathom.storage import appearing, digest_files
+from fathom.storage import Location, appearing, digest_files, files
 from fathom_api.meta import StatusModel
 
 NAME: Final = "_manifest.json"
@@ -26,15 +26,23 @@ class Manifest(StatusModel):
     )
 
 
-def write(folder: Path, kind: str, *, counts: dict[str, int], made_from: dict[str, str]) -> Manifest:
-    """Seal `folder`: digest its files (hidden ones aside) and put the manifest in place, last of all."""
-    files = [
-        p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)) and p.name != NAME
-    ]
+def write(
+    folder: Location,
+    kind: str,
+    *,
+    counts: dict[str, int],
+    made_from: dict[str, str],
+    only: Collection[str] | None = None,
+) -> Manifest:
+    """Seal `folder`: digest its files (hidden ones aside) and put the manifest in place, last of all.
+
+    Where others may be writing into the same folder, `only` names the files that are ours.
+    """
+    found = [e for e in files(folder) if e.path.name != NAME and (only is None or e.name in only)]
     manifest = Manifest(
         kind=kind,
-        digest=digest_files(folder, files),
-        files=sorted(p.relative_to(folder).as_posix() for p in files),
+        digest=digest_files(folder, (entry.path for entry in found)),
+        files=sorted(entry.name for entry in found),
         counts=counts,
         made_from=made_from,
     )
@@ -43,7 +51,7 @@ def write(folder: Path, kind: str, *, counts: dict[str, int], made_from: dict[st
     return manifest
 
 
-def read(folder: Path) -> Manifest | None:
+def read(folder: Location) -> Manifest | None:
     """Return the manifest of `folder`, or None where it is not finished.
 
     Raises:
@@ -58,7 +66,7 @@ def read(folder: Path) -> Manifest | None:
         raise InvalidInputError("InvalidManifest", f"{path}: not a manifest of Fathom's: {error}") from error
 
 
-def verify(folder: Path) -> Manifest:
+def verify(folder: Location) -> Manifest:
     """Return the manifest of `folder` after checking every file against its digest.
 
     Raises:
@@ -73,7 +81,3 @@ def verify(folder: Path) -> Manifest:
     if digest_files(folder, (folder / f for f in manifest.files)) != manifest.digest:
         raise InvalidInputError("Damaged", f"{folder}: content differs from its manifest; make it again")
     return manifest
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)

@@ -1,7 +1,5 @@
 """Captioning: media in, sentences out; and teaching a captioner a domain.
 
-Importing this package registers the vision part of our small model with transformers, so that its checkpoints
-open like any other.
+Importing `checkpoint` registers the vision part of our small model with transformers, so that its checkpoints
+open like any other. Importing this package does not: planning a run needs no torch.
 """
-
-from fathom.captioning import vision as vision

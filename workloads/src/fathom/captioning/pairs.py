@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL.Image import Image
 
-from fathom import storage
-from fathom.captioning import media, tables
+from fathom.captioning import media
+from fathom.captioning.sources import open_source
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import FineTune
+from fathom_api.tasks import AnySource
 
 _log = logging.getLogger("fathom")
 
@@ -42,12 +43,13 @@ class Pairs:
         self._size = 0
         self.all: list[Pair] = []
         self.unusable = 0
-        for number, row in enumerate(_rows(fine_tune)):
+        self._source = _source(fine_tune)
+        for item in open_source(self._source).items(0, sys.maxsize):
             try:
-                self._take(row[fine_tune.media_column], row[fine_tune.caption_column], fine_tune.uri)
+                self._take(item.media, item.texts.get(fine_tune.caption_column))
             except media.UnusableMediaError as error:
                 self.unusable += 1
-                _log.warning("%s, row %d is left out: %s", fine_tune.uri, number, error)
+                _log.warning("%s, row %d is left out: %s", fine_tune.uri, item.row, error)
         if not self.all:
             raise InvalidInputError("NoPairs", f"{fine_tune.uri}: none of {self.unusable} pairs can be used")
 
@@ -62,7 +64,8 @@ class Pairs:
 
     def image(self, pair: Pair) -> Image:
         """Return the picture of `pair`."""
-        return media.decode(os.pread(self._spool.fileno(), pair.length, pair.offset))
+        data = os.pread(self._spool.fileno(), pair.length, pair.offset)
+        return media.decode(media.Media(data, pair.sha256), self._source).frames[0]
 
     def split(self, validation: float, seed: int) -> tuple[list[Pair], list[Pair]]:
         """Return the pairs to learn from and those to measure on; a picture's pairs stay together."""
@@ -74,25 +77,22 @@ class Pairs:
             )
         return kept, held_out
 
-    def _take(self, value: object, caption: object, uri: str) -> None:
-        if not isinstance(caption, str) or not caption.strip():
+    def _take(self, value: object, caption: str | None) -> None:
+        if caption is None:
             raise media.UnusableMediaError("NoCaption", "it has no caption")
-        found = media.read(value, uri)
-        media.decode(found.data)
+        found = media.read(value, self._source)
+        media.decode(found, self._source)
         self._spool.write(found.data)
         self._spool.flush()
-        self.all.append(Pair(caption.strip(), found.sha256, self._size, len(found.data)))
+        self.all.append(Pair(caption, found.sha256, self._size, len(found.data)))
         self._size += len(found.data)
 
 
-def _rows(fine_tune: FineTune) -> Iterator[tables.Row]:
-    columns = [fine_tune.media_column, fine_tune.caption_column]
-    path = storage.existing(fine_tune.uri)
-    if tables.is_image_folder(path):
-        raise InvalidInputError(
-            "UnknownFormat", f"{fine_tune.uri}: a folder of images has no captions; name a table"
-        )
-    return tables.rows(path, columns, columns)
+def _source(fine_tune: FineTune) -> AnySource:
+    caption = fine_tune.caption_column
+    return AnySource(
+        uri=fine_tune.uri, id_column=caption, media_column=fine_tune.media_column, text_columns=[caption]
+    )
 
 
 def _draw(pair: Pair, seed: int) -> float:

@@ -1,122 +1,225 @@
-"""One shard's captions: what is there already, what is added, and the manifest that ends it."""
+"""One shard of one run: what is there already, what is added, and the view that ends it.
+
+What is added goes to `history/`, at once or with the next part, and stays. A view is what this run wants of
+it: `captions/PLAN/shard-00000/` with one file and its manifest, `errors/PLAN/shard-00000/` beside it. A view
+can always be made again, and nothing is lost with it. Not for use by several threads.
+"""
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from array import array
+from collections.abc import Callable
 from typing import Final
 
-from fathom import manifest
-from fathom.captioning import parts
-from fathom.captioning.items import shard_hash
-from fathom.captioning.parts import CaptionRow, ErrorRow
+import numpy as np
+import pyarrow as pa
+from upath import UPath
 
-#: A part is written when it has this many rows or is this many seconds old: the most a killed pod loses.
-PART_ROWS: Final = 64
-PART_SECONDS: Final = 30.0
-#: Captions made when there was another number of shards, kept for reuse.
-_EARLIER: Final = "earlier"
+from fathom import manifest
+from fathom.captioning import earlier, history, parts, view
+from fathom.captioning.hashing import identities, identity, new_seed
+from fathom.captioning.history import Kind, Log
+from fathom.captioning.parts import CaptionRow, ErrorRow
+from fathom.captioning.plan import Plan, check, read
+from fathom.captioning.views import sealed, shard_name
+from fathom.storage import Location
+
+#: Rows are committed when so many wait, or the first of them has waited so long (seconds).
+PART_ROWS: Final = history.PART_ROWS
+PART_SECONDS: Final = 15.0
 
 
 class Shard:
-    """The captions and errors of shard `index` below `output`, committed in parts while they are made.
-
-    At the end the folder holds one row for each caption wanted in this run and no other, in one sealed file.
-    """
+    """The captions and errors of shard `index` of `plan` below `output`."""
 
     def __init__(
-        self, output: Path, index: int, shards: int, *, clock: Callable[[], float] = time.monotonic
+        self,
+        output: Location,
+        plan: Plan,
+        index: int,
+        *,
+        asked: str = "",
+        retry_failed: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._folder = parts.shard_folder(output / "captions", index)
-        self._errors_folder = parts.shard_folder(output / "errors", index)
-        self._earlier = output / "captions" / _EARLIER
-        self._index, self._shards = index, shards
-        self._clock = clock
-        self._existing = {(row.item_id, row.key): row for row in _existing(output, index, shards)}
-        self._own = {(row.item_id, row.key) for row in parts.read_captions(parts.parts(self._folder))}
-        self._wanted: set[tuple[str, str]] = set()
-        self._captions: list[CaptionRow] = []
-        self._errors: list[ErrorRow] = []
-        self._committed_at = clock()
-        _forget_errors(output, index, shards)
+        """Find what exists. `asked` is a digest of what the model is asked; see `wanted` for `retry_failed`.
 
-    def reuse(self, item_id: str, key: str) -> CaptionRow | None:
-        """Return the caption that `item_id` has under `key` already, whichever shard made it."""
-        row = self._existing.get((item_id, key))
-        if row is not None and (item_id, key) not in self._own:
-            self.add(row)
-        elif row is not None:
-            self._wanted.add((item_id, key))
+        Raises:
+            FileNotFoundError: the plan has just been replaced; begin again.
+        """
+        self.start, self.stop = plan.rows(index)
+        self.total = self.stop - self.start
+        self.skipped_rows = plan.skipped(index)
+        self.committed_at: float | None = None
+        self._output, self._plan, self._index, self._asked = output, plan, index, asked
+        self._clock = clock
+        self._waits_since: float | None = None
+        self._seed = new_seed()
+        self._own = output / history.FOLDER / plan.name / shard_name(index)
+        self._planned = plan.slices(index, "captions")
+        self._earlier = earlier.Earlier(self._planned, self._own, self._seed)
+        self._token = history.new_token()
+        self._captions = Log(self._own, "captions", self._token)
+        self._errors = Log(self._own, "errors", self._token)
+        self._wanted = array("Q")
+        self._failures: dict[tuple[str, str, str | None], ErrorRow] = {}
+        self._failed = {} if retry_failed else self._lasting_failures()
+        self._done = self._carry_over() if retry_failed else frozenset[str]()
+
+    def reuse(self, item_id: str, aspect: str, key: str) -> CaptionRow | None:
+        """Return the caption that an item has under `key` already, and have it in this run's view."""
+        row = self._earlier.find(item_id, aspect, key)
+        if row is not None:
+            self._want(item_id, aspect, key)
         return row
+
+    def failed_before(self, item_id: str, key: str) -> ErrorRow | None:
+        """Return how the same media failed with the same model before, and have it among this run's errors.
+
+        None if it never did, if the reason may have passed, or if what failed is to be tried again.
+        """
+        row = self._failed.get((item_id, key))
+        if row is not None:
+            self._failures[_place(row)] = row
+        return row
+
+    def wanted(self, item_id: str) -> bool:
+        """Return whether to look at an item: False if it is done and only what failed is tried again.
+
+        Such an item keeps the captions of the run before. Where the source, the shards or what is asked have
+        changed since, every item is looked at.
+        """
+        return item_id not in self._done
 
     def add(self, row: CaptionRow | ErrorRow) -> None:
         """Keep `row`, and commit when a part is full or old."""
-        if isinstance(row, ErrorRow):
-            self._errors.append(row)
+        if isinstance(row, CaptionRow):
+            self._captions.add(row)
+            self._want(row.item_id, row.aspect, row.key)
+        elif self._failures.get(_place(row)) is row:
+            return  # Remembered from an earlier run, so it is in history.
         else:
-            self._captions.append(row)
-            self._wanted.add((row.item_id, row.key))
-        waiting = len(self._captions) + len(self._errors)
-        if waiting >= PART_ROWS or self._clock() - self._committed_at >= PART_SECONDS:
+            self._errors.add(row)
+            self._failures[_place(row)] = row
+        if self._waits_since is None:
+            self._waits_since = self._clock()
+        if self._captions.waiting + self._errors.waiting >= PART_ROWS or self._is_old():
+            self.commit()
+
+    def batch_done(self) -> None:
+        """Commit what a batch has made; in a bucket, where each part costs a request, when a part is old."""
+        if not isinstance(self._own, UPath) or self._is_old():
             self.commit()
 
     def commit(self) -> None:
         """Write what has been added since the last commit."""
-        if self._captions:
-            self._unseal()
-            parts.append(self._folder, self._captions, parts.CAPTIONS)
-        if self._errors:
-            parts.append(self._errors_folder, self._errors, parts.ERRORS)
-        self._captions, self._errors = [], []
-        self._committed_at = self._clock()
+        if self._waits_since is None:
+            return
+        self._captions.commit()
+        self._errors.commit()
+        self._waits_since = None
+        self.committed_at = self._clock()
 
     def finish(self, made_from: dict[str, str], counts: dict[str, int]) -> manifest.Manifest:
-        """Commit the rest, drop captions that are not wanted any more, and seal the folder."""
+        """Commit the rest, write the view of this run and seal it. `made_from` says what made the captions.
+
+        Raises:
+            InvalidInputError: another plan has been made meanwhile.
+        """
         self.commit()
-        self._merge()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return manifest.write(self._folder, "Captions", counts=counts, made_from=made_from)
+        check(read(self._output), self._plan.deal, self._output)
+        before = sealed(self._output, self._plan.name, self._index)
+        captions, errors = self._write_captions(), self._write_errors()
+        made_from = made_from | {
+            "plan": self._plan.name,
+            "source": self._plan.deal.source,
+            "shards": str(self._plan.deal.shards),
+            "asked": self._asked,
+            "aspects": ",".join(sorted(captions.aspects)),
+            "content": captions.digest(),
+            "errors": errors.digest(),
+        }
+        if before is not None and before.holds(made_from):
+            # The same again: what is there stays, under the same digest.
+            self._drop(self._name("captions"), self._name("errors"))
+            return before.manifest
+        made_from["errors_file"] = self._name("errors") if errors.rows else ""
+        counts = counts | {"captions": captions.rows, "items": captions.items}
+        own = {self._name("captions")}
+        done = manifest.write(
+            self._view("captions"), "Captions", counts=counts, made_from=made_from, only=own
+        )
+        # Whoever wrote the manifest that ours replaces has ended, so that nobody will name its files again.
+        if before is not None:
+            self._drop(*before.manifest.files, before.manifest.made_from["errors_file"])
+        return done
 
-    def _merge(self) -> None:
-        files = parts.parts(self._folder)
-        rows = list(parts.read_captions(files))
-        if len(files) <= 1 and len(rows) == len(self._wanted):
-            return
-        self._unseal()
-        kept = {(row.item_id, row.key): row for row in rows if (row.item_id, row.key) in self._wanted}
-        self._hand_over(row for row in rows if shard_hash(row.item_id) % self._shards != self._index)
-        if kept:
-            parts.append(self._folder, kept.values(), parts.CAPTIONS)
-        # Killed here, the next run finds rows twice and merges again.
-        for file in files:
-            file.unlink()
+    def _write_captions(self) -> view.Content:
+        wanted = view.Wanted(np.frombuffer(self._wanted, np.uint64).reshape(-1, 2))
+        rows = earlier.rows(self._planned, self._own)
+        path = self._view("captions") / self._name("captions")
+        content = view.write_captions(path, rows, wanted, self._seed)
+        if wanted.missing:
+            raise RuntimeError(f"{self._own}: {wanted.missing} captions are gone; run this shard again")
+        return content
 
-    def _hand_over(self, rows: Iterable[CaptionRow]) -> None:
-        """Put rows that another shard may want, after items were dealt anew, where all shards look."""
-        file = self._earlier / f"shard-{self._index:05d}.parquet"
-        if fresh := list(rows):
-            parts.write(file, [*parts.read_captions([file]), *fresh], parts.CAPTIONS)
+    def _write_errors(self) -> view.Content:
+        return view.write_errors(self._view("errors") / self._name("errors"), self._failures.values())
 
-    def _unseal(self) -> None:
-        (self._folder / manifest.NAME).unlink(missing_ok=True)
+    def _drop(self, *names: str) -> None:
+        for name in filter(None, names):
+            folder = self._view("errors" if name.startswith("errors") else "captions")
+            (folder / name).unlink(missing_ok=True)
+
+    def _name(self, kind: Kind) -> str:
+        return f"{kind}-{self._token}.parquet"
+
+    def _view(self, kind: Kind) -> Location:
+        return self._output / kind / self._plan.name / shard_name(self._index)
+
+    def _want(self, item_id: str, aspect: str, key: str) -> None:
+        self._wanted.extend(identity(item_id, aspect, key, self._seed))
+
+    def _is_old(self) -> bool:
+        return self._waits_since is not None and self._clock() - self._waits_since >= PART_SECONDS
+
+    def _lasting_failures(self) -> dict[tuple[str, str], ErrorRow]:
+        """Return the failures of earlier runs and pods that would come again, the latest of each."""
+        found: dict[tuple[str, str], ErrorRow] = {}
+        for slice_ in self._plan.slices(self._index, "errors"):
+            with parts.reading(slice_.path) as file:
+                _remember(found, parts.group(file, slice_.group, parts.ERRORS.names).to_pylist())
+        for batch in history.rows(self._own, "errors", parts.ERRORS.names):
+            _remember(found, batch.to_pylist())
+        return found
+
+    def _carry_over(self) -> frozenset[str]:
+        """Want all captions of the items that were done in the run before, and return their ids."""
+        before = sealed(self._output, self._plan.name, self._index)
+        if before is None and self._plan.previous:
+            before = sealed(self._output, self._plan.previous, self._index)
+        deal = self._plan.deal
+        same = {"asked": self._asked, "source": deal.source, "shards": str(deal.shards)}
+        if before is None or not same.items() <= before.manifest.made_from.items():
+            return frozenset()
+        failed = {i for rows in before.errors(["item_id"]) for i in rows["item_id"].to_pylist()}
+        done: set[str] = set()
+        for rows in before.captions(earlier.IDENTITY):
+            kept = rows.filter(pa.array([i not in failed for i in rows["item_id"].to_pylist()]))
+            done.update(kept["item_id"].to_pylist())
+            self._wanted.extend(identities(kept, self._seed).ravel().tolist())
+        return frozenset(done)
 
 
-def _existing(output: Path, index: int, shards: int) -> Iterator[CaptionRow]:
-    """Yield the captions of all folders whose items belong to shard `index` today."""
-    folders = parts.shard_folders(output / "captions").values()
-    files = itertools.chain.from_iterable(parts.parts(folder) for folder in folders)
-    # Rows are handed over before they are removed, so looking there last misses none.
-    handed_over = (output / "captions" / _EARLIER).glob("shard-*.parquet")
-    for row in parts.read_captions(itertools.chain(files, handed_over)):
-        if shard_hash(row.item_id) % shards == index:
-            yield row
+def _place(row: ErrorRow) -> tuple[str, str, str | None]:
+    return row.item_id, row.aspect, row.key
 
 
-def _forget_errors(output: Path, index: int, shards: int) -> None:
-    """Remove the errors of this shard, and of one that is no more: their items are tried again."""
-    for number, folder in parts.shard_folders(output / "errors").items():
-        if number % shards == index:
-            for file in parts.parts(folder):
-                file.unlink(missing_ok=True)
+def _remember(found: dict[tuple[str, str], ErrorRow], rows: list[dict[str, object]]) -> None:
+    for row in (ErrorRow(**fields) for fields in rows):  # pyright: ignore[reportArgumentType]
+        if row.key is None or not row.lasting:
+            continue
+        known = found.get((row.item_id, row.key))
+        if known is None or known.made_at < row.made_at:
+            found[row.item_id, row.key] = row

@@ -11,11 +11,13 @@ from PIL.Image import Image
 
 from fathom.captioning import media
 from fathom.captioning.captioner import Caption, Captioner, Keys
-from fathom.captioning.items import Item, items
+from fathom.captioning.items import Item
 from fathom.captioning.parts import CaptionRow, ErrorRow
 from fathom.captioning.shard import Shard
+from fathom.captioning.sources import SourceReader
 from fathom.captioning.stopping import Stop
 from fathom.progress import Reporter
+from fathom_api.captioning import ASPECT
 from fathom_api.progress import Progress
 from fathom_api.tasks import CaptionTask
 
@@ -36,13 +38,15 @@ class Tally:
         """Return the counts by name."""
         return {"total": self.total, "done": self.done, "failed": self.failed, "reused": self.reused}
 
-    def progress(self) -> Progress:
-        """Return the counts, and the tokens that the model writes per second."""
+    def progress(self, shard: Shard) -> Progress:
+        """Return the counts, the tokens that the model writes per second, and when `shard` last committed."""
         seconds = max(time.monotonic() - self.started, 1e-3)
         return Progress(
             **self.counts(),
             metrics={"tokens_per_second": round(self.tokens / seconds, 1)},
             samples=self.samples[-3:],
+            tokens=self.tokens,
+            committed_at=shard.committed_at,
         )
 
 
@@ -68,24 +72,25 @@ class Work:
         self._shard = shard
         self.tally = tally
 
-    def run(self, index: int, stop: Stop, report: Reporter) -> None:
+    def run(self, reader: SourceReader, stop: Stop, report: Reporter) -> None:
         """Go through the shard's items once; when stopped, the batch in flight is finished and committed.
 
         Raises:
             SystemExit: we were told to stop.
         """
-        for batch in self._batches(index):
+        for batch in self._batches(reader):
             self._caption(batch)
-            report.update(self.tally.progress())
+            self._shard.batch_done()
+            report.update(self.tally.progress(self._shard))
             if stop.signal is not None:
                 self._shard.commit()
                 stop.check()
 
-    def _batches(self, index: int) -> Iterator[list[_Ready]]:
+    def _batches(self, reader: SourceReader) -> Iterator[list[_Ready]]:
         """Yield full batches, and empty ones now and then so that long runs of reused items are reported."""
         batch: list[_Ready] = []
-        for number, item in enumerate(items(self._task.source, index, self._task.shards), start=1):
-            ready = self._prepare(item)
+        for number, item in enumerate(reader.items(self._shard.start, self._shard.stop), start=1):
+            ready = None if item.row in self._shard.skipped_rows else self._prepare(item)
             if ready is not None:
                 batch.append(ready)
             if len(batch) == (self._task.model.batch_size or 8) or (not batch and number % 100 == 0):
@@ -95,22 +100,20 @@ class Work:
 
     def _prepare(self, item: Item) -> _Ready | None:
         """Return the item with its picture, or None where its caption exists or it cannot have one."""
-        if item.id is None:
-            return self._fail(ErrorRow("", "NoId", f"row {item.row} has no {self._task.source.id_column}"))
-        if item.duplicate:
-            message = f"row {item.row} has the {self._task.source.id_column} of an earlier row"
-            return self._fail(ErrorRow(item.id, "DuplicateId", message))
-        sha256 = None
+        item_id = item.id or ""
+        if not self._shard.wanted(item_id):
+            return self._reuse("")
+        sha256 = key = None
         try:
-            found = media.read(item.media, self._task.source.uri)
+            found = media.read(item.media, self._task.source)
             sha256, key = found.sha256, self._keys.key(found.sha256)
-            if (row := self._shard.reuse(item.id, key)) is not None:
-                self._count(row.caption, 0)
-                self.tally.reused += 1
-                return None
-            return _Ready(item.id, sha256, key, media.decode(found.data))
+            if (row := self._shard.reuse(item_id, ASPECT, key)) is not None:
+                return self._reuse(row.caption)
+            if (failed := self._shard.failed_before(item_id, key)) is not None:
+                return self._fail(failed)
+            return _Ready(item_id, sha256, key, media.decode(found, self._task.source).frames[0])
         except media.UnusableMediaError as error:
-            return self._fail(ErrorRow(item.id, error.reason, str(error), sha256))
+            return self._fail(ErrorRow(item_id, "", error.reason, str(error), sha256, key, time.time()))
 
     def _caption(self, batch: list[_Ready]) -> None:
         """Caption `batch`; one that the model refuses is halved until the item at fault is alone."""
@@ -124,7 +127,10 @@ class Work:
                 self._caption(batch[len(batch) // 2 :])
             else:
                 reason = "OutOfMemory" if isinstance(error, torch.OutOfMemoryError) else "RefusedByModel"
-                self._fail(ErrorRow(batch[0].item_id, reason, str(error)[:500], batch[0].sha256))
+                first, text = batch[0], str(error)[:500]
+                self._fail(
+                    ErrorRow(first.item_id, ASPECT, reason, text, first.sha256, first.key, time.time())
+                )
             return
         for ready, caption in zip(batch, captions, strict=True):
             self._keep(ready, caption)
@@ -133,6 +139,7 @@ class Work:
         self._shard.add(
             CaptionRow(
                 item_id=ready.item_id,
+                aspect=ASPECT,
                 caption=caption.text,
                 key=ready.key,
                 media_sha256=ready.sha256,
@@ -140,9 +147,15 @@ class Work:
                 prompt_digest=self._keys.prompt_digest,
                 tokens=caption.tokens,
                 milliseconds=caption.milliseconds,
+                finish="Stop" if caption.tokens < self._task.model.max_new_tokens else "Length",
+                made_at=time.time(),
             )
         )
         self._count(caption.text, caption.tokens)
+
+    def _reuse(self, text: str) -> None:
+        self._count(text, 0)
+        self.tally.reused += 1
 
     def _count(self, text: str, tokens: int) -> None:
         self.tally.done += 1

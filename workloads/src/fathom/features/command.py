@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from fathom import manifest, storage
+from fathom.captioning.captions import Captions
 from fathom.errors import InvalidInputError
 from fathom.features import aspect, coverage, drift
-from fathom.features.captions import Captions
 from fathom.features.coverage import Coverage
 from fathom.features.tokenisers import Tokeniser, open_tokeniser
 from fathom.features.tokenisers.base import Batch
@@ -58,7 +58,7 @@ def featurise(task: FeaturiseTask) -> Outcome:
         InvalidInputError: a shard is unfinished, its captions are damaged, or the tokenizer cannot be had.
     """
     root = storage.existing(task.output)
-    return write(task, root, Captions(root / "captions", task.shards))
+    return write(task, root, Captions(root, task.shards))
 
 
 def write(task: FeaturiseTask, root: Path, captions: Run) -> Outcome:

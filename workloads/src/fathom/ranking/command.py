@@ -17,7 +17,7 @@ from fathom.ranking.checkpoint import Checkpoints, State
 from fathom.ranking.inputs import Job
 from fathom.ranking.launch import launch
 from fathom.ranking.prepare import Prepared, prepare
-from fathom.storage import appearing, digest_bytes, digest_files, existing
+from fathom.storage import appearing, digest_bytes, digest_files, existing_local
 from fathom_api.progress import Outcome, Progress
 from fathom_api.tasks import EvaluateTask, TrainTask
 
@@ -40,7 +40,7 @@ def train(task: TrainTask) -> Outcome:
         InvalidInputError: the data or the task cannot be used as they are.
         TrainingProcessError: a training process died.
     """
-    folder = storage.resolve(task.output)
+    folder = storage.local(task.output)
     made_from = _made_from(task)
     if (done := manifest.read(folder)) is not None and done.made_from == made_from:
         _log.info("%s: already trained from the same data and parameters", folder)
@@ -72,11 +72,11 @@ def evaluate(task: EvaluateTask) -> Outcome:
     arms: dict[str, evaluation.Arm] = {}
     with reporter() as listener:
         for name, uri in task.bundles.items():
-            arms[name] = evaluation.score(existing(uri), events, parts)
+            arms[name] = evaluation.score(existing_local(uri), events, parts)
             _check_split(name, uri, arms[name], split.digest(events, parts))
             listener.update(Progress(total=len(task.bundles), done=len(arms)))
     found = evaluation.report(events, parts, task.data.split, arms)
-    path = storage.resolve(task.output) / EVALUATION
+    path = storage.local(task.output) / EVALUATION
     with appearing(path) as temporary:
         temporary.write_text(found.model_dump_json(by_alias=True, indent=2))
     return Outcome(
@@ -119,7 +119,7 @@ def _made_from(task: TrainTask) -> dict[str, str]:
     tables = {"interactions": data.interactions, "items": data.items, "users": data.users}
     parameters = task.model_dump_json(by_alias=True, exclude=INCIDENTAL)
     return {
-        **{name: _file_digest(existing(table.uri)) for name, table in tables.items() if table},
+        **{name: _file_digest(existing_local(table.uri)) for name, table in tables.items() if table},
         **{f"captions/{job}": _sealed(uri) for job, uri in sorted(task.caption_features.items())},
         "parameters": digest_bytes(parameters.encode()),
         "program": assemble.program(),
@@ -132,7 +132,7 @@ def _file_digest(path: Path) -> str:
 
 
 def _sealed(uri: str) -> str:
-    folder = existing(uri)
+    folder = existing_local(uri)
     sealed = manifest.read(folder)
     if sealed is None:
         raise InvalidInputError("Unfinished", f"{uri}: no {manifest.NAME}; run fathom featurise first")

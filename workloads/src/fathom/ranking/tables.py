@@ -11,7 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from fathom.errors import InvalidInputError
-from fathom.storage import existing
+from fathom.storage import existing_local
 
 
 def read(uri: str, columns: Sequence[str]) -> pa.Table:
@@ -20,7 +20,7 @@ def read(uri: str, columns: Sequence[str]) -> pa.Table:
     Raises:
         InvalidInputError: there is no such table or column, or it cannot be read.
     """
-    path = existing(uri)
+    path = existing_local(uri)
     wanted = list(dict.fromkeys(columns))
     try:
         table = _table(path)

@@ -23,7 +23,7 @@ def predictor(task: ServeTask) -> Predictor:
     """
     if not task.bundle:
         raise InvalidInputError("NoBundle", "no bundle to serve; give --bundle FOLDER, or --task FILE")
-    folder = storage.existing(task.bundle)
+    folder = storage.existing_local(task.bundle)
     # torch takes seconds to import and KServe more: a wrong bundle should be told before.
     from fathom.ranking import scorer
 
