@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from builder import context, engine
+from builder.lock import exclusive
 
 #: Knative resolves no digests for this prefix, so images that only a node's store has can be used.
 PREFIX = "dev.local"
@@ -93,7 +94,8 @@ def main(arguments: list[str]) -> int:
     wanted = references(variant)
     try:
         if not options.print:
-            build({name: wanted[name] for name in names}, variant, builder)
+            with exclusive(context.CONTEXT.with_suffix(".lock")):
+                build({name: wanted[name] for name in names}, variant, builder)
         if options.load:
             _cluster("load", *(wanted[name] for name in names))
     except subprocess.CalledProcessError as error:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from demo import manifests
 from demo.context import Context
 from demo.steps.load import fetch
+from fathom.captioning import plan
+from fathom.captioning.captions import Captions
+from fathom_api.captioning import ASPECT
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,16 @@ class Artifacts:
 
     def captions(self) -> dict[str, str]:
         """Return the caption of each item."""
-        parts = sorted((self.folder / manifests.CAPTION_JOB / "captions").rglob("*.parquet"))
-        tables = [pq.read_table(part, columns=["item_id", "caption"]) for part in parts]
-        joined = pa.concat_tables(tables)
-        return dict(zip(joined["item_id"].to_pylist(), joined["caption"].to_pylist(), strict=True))
+        root = self.folder / manifests.CAPTION_JOB
+        planned = plan.read(root)
+        if planned is None:
+            return {}
+        batches = Captions(root, planned.deal.shards).batches(ASPECT)
+        return {item: text for b in batches for item, text in zip(b.item_ids, b.captions, strict=True)}
 
     def tokens(self) -> dict[str, list[str]]:
         """Return the tokens of each item, in words."""
-        features = self.folder / manifests.CAPTION_JOB / "features"
+        features = self.folder / manifests.CAPTION_JOB / "features" / ASPECT
         words = pq.read_table(features / "vocabulary.parquet", columns=["id", "token"])
         names: Mapping[int, str] = dict(zip(words["id"].to_pylist(), words["token"].to_pylist(), strict=True))
         table = pq.read_table(features / "features.parquet", columns=["item_id", "tokens"])
@@ -49,15 +53,17 @@ class Artifacts:
 
     def fine_tuning(self) -> list[dict[str, float]]:
         """Return the curve of the captioner's fine-tuning, empty where there is none."""
-        file = self.folder / manifests.CAPTION_JOB / "model" / "curve.json"
-        return json.loads(file.read_text()) if file.is_file() else []
+        model = self.folder / manifests.CAPTION_JOB / "model"
+        version = _json(model / "latest.json").get("version", "")
+        return _json(model / "versions" / version / "fine-tuning.json").get("curve", [])
 
 
 def copy(context: Context) -> Artifacts:
     """Return copies of captions, features and the models' descriptions."""
     folder = context.out / "artifacts"
     job, model = manifests.CAPTION_JOB, manifests.REC_MODEL
-    wanted = [f"{job}/captions", f"{job}/features", f"{job}/model/curve.json"]
+    wanted = [f"{job}/{name}" for name in ("plan", "captions", "features", "report")]
+    wanted += [f"{job}/model/latest.json", f"{job}/model/versions/*/fine-tuning.json"]
     wanted += [f"{model}/*/evaluation.json", f"{model}/*/*/bundle.json"]
     with fetch(context, *wanted) as archive:
         archive.extractall(folder, filter=_only_files)

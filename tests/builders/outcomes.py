@@ -14,6 +14,13 @@ def succeeded(uri: str = "pvc://features/catalog", digest: str = DIGEST, **chang
     return Outcome(result="Succeeded", uri=uri, digest=digest, **changes)
 
 
+def planned(total: int = 100, failed: int = 0, reused: int = 0) -> Outcome:
+    """Return the outcome of `fathom plan`."""
+    return succeeded(
+        "pvc://features/catalog/plan", progress=Progress(total=total, failed=failed, reused=reused)
+    )
+
+
 def captioned(done: int = 50, failed: int = 0, reused: int = 0) -> Outcome:
     """Return the outcome of a shard."""
     progress = Progress(

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from builders.manifests import ABSENT, Manifest, caption_job, rec_model, steps
 
 _CAPTIONS = [{"captionJob": "catalog"}]
+
+
+def _endpoint(**changes: Any) -> Manifest:
+    """Return `spec.model` of a server that answers."""
+    endpoint = {"url": "https://api.example.com/v1", "model": "llava"}
+    return {"engine": "OpenAI", "endpoint": endpoint | changes}
 
 
 @dataclass(frozen=True)
@@ -21,12 +28,11 @@ class Refusal:
 
 BOUNDS = (
     Refusal("the source is missing", caption_job(spec__source=ABSENT), "source", "Required value"),
-    Refusal("the model's place is missing", caption_job(spec__model={}), "model.uri", "Required value"),
     Refusal(
         "a URI has a scheme that nobody reads",
         caption_job(spec__source__uri="ftp://host/items"),
         "source.uri",
-        "should match '^pvc://",
+        "should match '^(pvc://",
     ),
     Refusal(
         "a model is named without its organisation",
@@ -35,10 +41,10 @@ BOUNDS = (
         "should match '^(hf://",
     ),
     Refusal(
-        "media of a kind that is not read yet",
-        caption_job(spec__source__mediaType="Video"),
+        "media of a kind that is not read",
+        caption_job(spec__source__mediaType="Audio"),
         "source.mediaType",
-        'supported values: "Image"',
+        'supported values: "Image", "Video"',
     ),
     Refusal("no shards", caption_job(spec__shards=0), "shards", "greater than or equal to 1"),
     Refusal("a prompt of nothing", caption_job(spec__model__prompt=""), "model.prompt", "at least 1 char"),
@@ -52,7 +58,103 @@ BOUNDS = (
         "an unknown tokenizer",
         caption_job(spec__features__tokenizer="BPE"),
         "features.tokenizer",
-        'supported values: "WordNgram", "HashedNgram", "ModelTokens"',
+        'supported values: "WordNgram", "HashedNgram", "KeyPhrase", "ModelTokens", "SemanticIds"',
+    ),
+    Refusal(
+        "more frames than a model can hold",
+        caption_job(spec__source__video={"frames": 65}),
+        "source.video.frames",
+        "less than or equal to 64",
+    ),
+    Refusal(
+        "the same column put into the prompt twice",
+        caption_job(spec__source__textColumns=["title", "title"]),
+        "source.textColumns",
+        "Duplicate value",
+    ),
+    Refusal(
+        "an origin with a path",
+        caption_job(spec__source__allowedOrigins=["https://img.example.com/public"]),
+        "source.allowedOrigins",
+        "should match '^(https?://",
+    ),
+    Refusal(
+        "an origin that is the whole internet",
+        caption_job(spec__source__allowedOrigins=["*"]),
+        "source.allowedOrigins",
+        "should match '^(https?://",
+    ),
+    Refusal(
+        "an engine that nobody has written",
+        caption_job(spec__model__engine="Ollama"),
+        "model.engine",
+        'supported values: "Transformers", "VLLM", "OpenAI"',
+    ),
+    Refusal(
+        "an aspect whose name could be no folder",
+        caption_job(spec__model__prompts=[{"name": "../x", "prompt": "What?"}]),
+        "model.prompts",
+        "should match '^[a-z]",
+    ),
+    Refusal(
+        "two aspects of one name",
+        caption_job(spec__model__prompts=[{"name": "mood", "prompt": p} for p in ("A?", "B?")]),
+        "model.prompts",
+        "Duplicate value",
+    ),
+    Refusal(
+        "an endpoint with a password in its address",
+        caption_job(spec__model=_endpoint(url="https://me:secret@api.example.com/v1")),
+        "model.endpoint.url",
+        "should match '^https?://",
+    ),
+    Refusal(
+        "more retries than patience",
+        caption_job(spec__model=_endpoint(maxRetries=100)),
+        "model.endpoint.maxRetries",
+        "less than or equal to 20",
+    ),
+    Refusal(
+        "a cache that is no claim",
+        caption_job(spec__model__cache="/var/cache/models"),
+        "model.cache",
+        "should match '^pvc://",
+    ),
+    Refusal(
+        "an output that nobody can write to",
+        caption_job(spec__output__uri="/data/captions"),
+        "output.uri",
+        "should match '^(pvc://",
+    ),
+    Refusal(
+        "a schedule in words",
+        caption_job(spec__refresh={"schedule": "every night"}),
+        "refresh.schedule",
+        "should match '^(",
+    ),
+    Refusal(
+        "a deadline before the start",
+        caption_job(spec__activeDeadlineSeconds=0),
+        "activeDeadlineSeconds",
+        "greater than or equal to 1",
+    ),
+    Refusal(
+        "adapters of no rank",
+        caption_job(spec__fineTune={"uri": "pvc://media/pairs.parquet", "lora": {"rank": 0}}),
+        "fineTune.lora.rank",
+        "greater than or equal to 1",
+    ),
+    Refusal(
+        "three hashes of one n-gram",
+        caption_job(spec__features={"hashes": 3}),
+        "features.hashes",
+        "less than or equal to 2",
+    ),
+    Refusal(
+        "a codebook of one code",
+        caption_job(spec__features__semanticIds={"codebookSize": 1}),
+        "features.semanticIds.codebookSize",
+        "greater than or equal to 2",
     ),
     Refusal(
         "n-grams of five words",
@@ -124,7 +226,7 @@ BOUNDS = (
         "Duplicate value",
     ),
     Refusal(
-        "the same CaptionJob twice",
+        "the same aspect of a CaptionJob twice",
         rec_model(spec__features__captions=_CAPTIONS * 2),
         "features.captions",
         "Duplicate value",
@@ -139,11 +241,94 @@ BOUNDS = (
 
 RULES = (
     Refusal(
+        "no model at all",
+        caption_job(spec__model={}),
+        "model",
+        "name the model by exactly one of spec.model.uri, spec.model.captionJob and spec.model.endpoint",
+    ),
+    Refusal(
+        "two models",
+        caption_job(spec__model__captionJob="lesson"),
+        "model",
+        "name the model by exactly one of spec.model.uri, spec.model.captionJob and spec.model.endpoint",
+    ),
+    Refusal(
+        "an engine that asks a server, and no server",
+        caption_job(spec__model__engine="OpenAI"),
+        "model.engine",
+        "engine OpenAI asks the server of spec.model.endpoint, the others load a model themselves: "
+        "give both or neither",
+    ),
+    Refusal(
+        "a server, and an engine that asks none",
+        caption_job(spec__model=_endpoint() | {"engine": "Transformers"}),
+        "model.engine",
+        "engine OpenAI asks the server of spec.model.endpoint, the others load a model themselves: "
+        "give both or neither",
+    ),
+    Refusal(
+        "one prompt and several",
+        caption_job(spec__model__prompt="What?", spec__model__prompts=[{"name": "mood", "prompt": "How?"}]),
+        "model.prompts",
+        "spec.model.prompt and spec.model.prompts exclude each other: keep one",
+    ),
+    Refusal(
+        "captions would be written to a web server",
+        caption_job(spec__output__uri="https://example.com/captions"),
+        "output.uri",
+        "spec.output.uri must be written to: name a folder under pvc://, s3:// or gs://",
+    ),
+    Refusal(
+        "a model behind an endpoint is to learn",
+        caption_job(spec__model=_endpoint(), spec__fineTune={"uri": "pvc://media/pairs.parquet"}),
+        "fineTune",
+        "a model behind an endpoint cannot be fine-tuned from here: remove spec.fineTune, or name the "
+        "model by spec.model.uri",
+    ),
+    Refusal(
+        "a job that never ends is to be deleted after its end",
+        caption_job(spec__refresh={"schedule": "@daily"}, spec__ttlSecondsAfterFinished=60),
+        "ttlSecondsAfterFinished",
+        "a job that is refreshed never ends: remove spec.ttlSecondsAfterFinished or spec.refresh",
+    ),
+    Refusal(
+        "a model would be left in a bucket",
+        caption_job(
+            spec__output__uri="s3://shop/catalog", spec__fineTune={"uri": "pvc://media/pairs.parquet"}
+        ),
+        "output.uri",
+        "a fine-tuned model is left on a claim: name a folder under pvc:// in spec.output.uri",
+    ),
+    Refusal(
+        "vLLM without a GPU",
+        caption_job(spec__model__engine="VLLM", spec__template__resources={"limits": {"memory": "16Gi"}}),
+        "template.resources",
+        "engine VLLM needs a GPU: give one under spec.template.resources.limits (nvidia.com/gpu: 1) or by "
+        "resourceClaims, or choose another engine",
+    ),
+    Refusal(
         "the small model is asked to speak before it has learnt to",
         caption_job(spec__model__uri="fathom://small-llava"),
         "model.uri",
         "fathom://small-llava has not learned to speak yet: give it pairs under spec.fineTune, "
         "or name a trained model in spec.model.uri",
+    ),
+    Refusal(
+        "the small model is to learn by adapters on nothing",
+        caption_job(
+            spec__model__uri="fathom://small-llava",
+            spec__fineTune={"uri": "pvc://media/pairs.parquet", "method": "LoRA"},
+        ),
+        "fineTune.method",
+        "fathom://small-llava starts from nothing, which adapters cannot teach: set spec.fineTune.method "
+        "to Full, or name a trained model in spec.model.uri",
+    ),
+    Refusal(
+        "an early stop by a loss that nobody measures",
+        caption_job(spec__fineTune={"uri": "pvc://media/pairs.parquet", "patience": 2, "validation": 0}),
+        "fineTune.patience",
+        "patience stops by the loss on held-out pairs and validation: 0 holds none out: raise validation, "
+        "or remove patience",
     ),
     Refusal(
         "captions would be written over the items",

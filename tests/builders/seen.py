@@ -11,9 +11,9 @@ from builders.manifests import caption_job, rec_model
 from fathom_api import API_VERSION, CaptionJobSpec, CaptionJobStatus, RecModelSpec, RecModelStatus
 from fathom_api.captionjob import FeatureArtifact
 from fathom_api.progress import Outcome, Progress
-from fathom_operator.captionjob.observe import CaptionJobSeen
+from fathom_operator.captionjob.observe import CaptionJobSeen, TeacherSeen
 from fathom_operator.kube.resources import Obj
-from fathom_operator.observation import Seen, jobs_in, parse_spec, parse_status
+from fathom_operator.observation import jobs_in, parse_spec, parse_status
 from fathom_operator.plan import Plan, ref
 from fathom_operator.platform import Platform
 from fathom_operator.recmodel.observe import CaptionsSeen, RecModelSeen
@@ -45,12 +45,18 @@ def resource(manifest: Obj, status: Obj | None = None, *, retry: str = "", gener
 
 
 def captioning(
-    status: Obj | None = None, *, retry: str = "", now: datetime = NOW, generation: int = 1, **changes: Any
+    status: Obj | None = None,
+    *,
+    retry: str = "",
+    now: datetime = NOW,
+    generation: int = 1,
+    teacher: TeacherSeen | None = None,
+    **changes: Any,
 ) -> CaptionJobSeen:
     """Return a CaptionJob that nothing has been done for yet."""
     obj = resource(caption_job(**changes), status, retry=retry, generation=generation)
     spec, invalid = parse_spec(CaptionJobSpec, obj)
-    return Seen(
+    return CaptionJobSeen(
         obj=obj,
         spec=spec,
         invalid=invalid,
@@ -61,6 +67,7 @@ def captioning(
         pods=(),
         missing_claims=frozenset(),
         reports={},
+        teacher=teacher,
     )
 
 
@@ -146,6 +153,27 @@ def with_job_status(seen: SeenT, name: str, pods: Iterable[PodView] = (), **stat
         for key, child in seen.children.items()
     }
     return replace(seen, children=children, jobs=jobs_in(children), pods=(*seen.pods, *pods))
+
+
+def suspended(seen: SeenT, name: str) -> SeenT:
+    """Return what is seen when somebody has suspended the Job `name`."""
+    return _with_job(seen, name, spec={"suspend": True})
+
+
+def halted(seen: SeenT, name: str) -> SeenT:
+    """Return what is seen when the operator has suspended the Job `name`."""
+    return _with_job(seen, name, {"annotations": {"fathom.dev/suspended": "true"}}, {"suspend": True})
+
+
+def _with_job(seen: SeenT, name: str, metadata: Obj | None = None, spec: Obj | None = None) -> SeenT:
+    def changed(child: Obj) -> Obj:
+        return child | {
+            "metadata": child["metadata"] | (metadata or {}),
+            "spec": child["spec"] | (spec or {}),
+        }
+
+    children = {k: changed(c) if k == ("Job", name) else c for k, c in seen.children.items()}
+    return replace(seen, children=children, jobs=jobs_in(children))
 
 
 def pod(job_name: str, index: int = 0, **changes: Any) -> PodView:

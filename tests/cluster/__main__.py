@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cluster import api_server, baseimage, build, console, providers, settings, systemimages, tools
+from cluster import addons, api_server, baseimage, build, console, providers, settings, systemimages, tools
 from cluster.components import ALL
 from cluster.kube import Kube
 
@@ -65,6 +65,14 @@ def build_all() -> None:
 def load(images: list[str]) -> None:
     """Give images that buildah or Docker built to the cluster."""
     _provider().load(images)
+
+
+@app.command()
+def add(addon: Annotated[str, typer.Argument(help=" or ".join(addons.ADDONS))]) -> None:
+    """Add what some tests need: Kueue, or the image of a server that speaks S3."""
+    if addon not in addons.ADDONS:
+        raise console.ClusterError(f"no add-on {addon!r}: choose from {', '.join(addons.ADDONS)}")
+    addons.ADDONS[addon](_provider(), settings.from_env().cache)
 
 
 @app.command()

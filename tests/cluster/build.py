@@ -37,6 +37,10 @@ class Built:
         """
         return self.folder / "manifests" / module
 
+    def chart(self, module: str) -> Path:
+        """The Helm chart that came with one of its Go modules."""
+        return self.folder / "charts" / module
+
 
 def key(component: Component, sources: Path = SOURCES) -> str:
     """A digest of everything that decides what the component's binaries are."""
@@ -45,6 +49,8 @@ def key(component: Component, sources: Path = SOURCES) -> str:
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     form = "json" if component.manifests else ""
     recipe = [component.binaries, component.ldflags, component.manifests, form]
+    if component.charts:
+        recipe.append(component.charts)
     digest.update(json.dumps(recipe).encode())
     return digest.hexdigest()[:12]
 
@@ -74,6 +80,8 @@ def _build(component: Component, cache: Path) -> None:
             go = golang.find(cache)
             _compile(component, go, unfinished / "bin")
             _keep_manifests(component, go, unfinished / "manifests")
+            for module, chart in component.charts.items():
+                shutil.copytree(_module(component, go, module) / chart, unfinished / "charts" / module)
         unfinished.rename(final)
     except ClusterError as failed:
         raise ClusterError(
@@ -108,12 +116,15 @@ def go_name(package: str, folder: str) -> str:
 
 def _keep_manifests(component: Component, go: Path, into: Path) -> None:
     for module, patterns in component.manifests.items():
-        listed = run(
-            [go, "list", "-m", "-f", "{{.Dir}}", module], env=_environment(), cwd=SOURCES / component.folder
-        )
-        root = Path(listed.strip())
+        root = _module(component, go, module)
         for pattern in patterns:
             for source in root.glob(pattern):
                 target = (into / module / source.relative_to(root)).with_suffix(".json")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(json.dumps(list(yaml.load_all(source.read_text(), _LOADER))))
+
+
+def _module(component: Component, go: Path, module: str) -> Path:
+    """The folder of a Go module's source."""
+    command = [go, "list", "-m", "-f", "{{.Dir}}", module]
+    return Path(run(command, env=_environment(), cwd=SOURCES / component.folder).strip())

@@ -24,6 +24,8 @@ class Component:
     ldflags: str = "-s -w"
     manifests: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Go module → globs inside it."""
+    charts: dict[str, str] = field(default_factory=dict[str, str])
+    """Go module → a Helm chart's folder inside it, kept as it is."""
 
     @property
     def folder(self) -> str:
@@ -70,6 +72,12 @@ KNATIVE = Component(
 )
 COREDNS = Component("coredns", {"coredns": "github.com/coredns/coredns"})
 HELM = Component("helm", {"helm": "helm.sh/helm/v4/cmd/helm"})
+
+# What only some tests need: see addons.py.
+KUEUE = Component(
+    "kueue", {"kueue": "sigs.k8s.io/kueue/cmd/kueue"}, charts={"sigs.k8s.io/kueue": "charts/kueue"}
+)
+S3_SERVER = Component("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"})
 
 # In this order what others wait for is ready first.
 ALL = (ETCD, KUBERNETES, KUBECTL, PAUSE, KSERVE, KNATIVE, COREDNS, HELM)

@@ -62,6 +62,12 @@ class Nodes:
         )
         self._end_job(job, "Complete", "CompletionsReached")
 
+    def halt(self, job: Object) -> None:
+        """End the pods of a Job that has been suspended; it begins anew when it is resumed."""
+        for pod in self._pods(job):
+            self.namespace.delete("Pod", pod["metadata"]["name"])
+        self._job_status(job, {"startTime": None, "active": 0, "ready": 0})
+
     def fail(self, job: Object, outcome: Outcome, code: int = ExitCode.INVALID) -> None:
         """End the Job badly, by the pod failure policy or because it was tried too often."""
         pods = self.start(job)

@@ -22,15 +22,18 @@ def catalog(shop: Namespace, **changes: object) -> Resource:
 
 
 def complete(job: Resource, shards: tuple[Outcome, ...] = (captioned(),)) -> None:
-    """Do the work of a CaptionJob without fine-tuning."""
+    """Do the work of a run without fine-tuning."""
+    job.planned(sum(shard.progress.total for shard in shards))
     job.nodes.succeed(job.job("caption"), *shards)
     job.nodes.succeed(job.job("featurise"), featurised())
 
 
 def test_captions_then_features_then_complete(shop: Namespace) -> None:
     job = catalog(shop, spec__shards=2, spec__parallelism=2)
+    job.until_stage("Planning")
+    assert "startTime" not in job.status
 
-    caption = job.job("caption")
+    caption = job.planned(99).job("caption")
     assert (caption["spec"]["completions"], caption["spec"]["parallelism"]) == (2, 2)
     assert caption["spec"]["completionMode"] == "Indexed"
     job.nodes.succeed(caption, captioned(done=50), captioned(done=48, failed=1, reused=3))
@@ -45,7 +48,8 @@ def test_captions_then_features_then_complete(shop: Namespace) -> None:
     assert status["features"]["coverage"] == 0.9
     assert status["features"]["uri"].startswith("pvc://features/catalog/features")
     assert status["sampleCaptions"] == ["A red train on a green hill."]
-    assert status["completionTime"] >= status["startTime"]
+    assert status["completionTime"] >= status["startTime"] >= status["run"]["startTime"]
+    assert status["reportUri"] == "pvc://features/catalog/report/index.html"
     assert job.condition("Ready")["status"] == "True"
     assert job.condition("Reconciling")["status"] == "False"
     assert job.condition("Captioned")["status"] == "True"
@@ -55,8 +59,8 @@ def test_captions_then_features_then_complete(shop: Namespace) -> None:
 def test_a_lesson_comes_first_and_its_model_captions(shop: Namespace) -> None:
     job = catalog(shop, spec__fineTune=PAIRS)
 
-    lesson = job.job("finetune")
-    assert job.stages() == ["finetune"]
+    lesson = job.planned(50).job("finetune")
+    assert job.stages() == ["finetune", "plan"]
     job.until_stage("FineTuning")
     learnt = Progress(metrics={"epoch": 2.0, "loss": 1.5, "validation_loss": 1.75})
     job.nodes.succeed(lesson, succeeded("pvc://features/catalog/model", progress=learnt))
@@ -64,7 +68,8 @@ def test_a_lesson_comes_first_and_its_model_captions(shop: Namespace) -> None:
     job.job("caption")
     assert job.until_stage("Captioning")["fineTune"]["validationLoss"] == 1.75
     assert task_of(job, "caption")["model"]["uri"] == "pvc://features/catalog/model"
-    complete(job)
+    job.nodes.succeed(job.job("caption"), captioned())
+    job.nodes.succeed(job.job("featurise"), featurised())
     assert job.until_stage("Complete")["fineTune"]["model"]["uri"] == "pvc://features/catalog/model"
 
 
@@ -88,10 +93,20 @@ def test_what_the_template_says_reaches_the_pods(shop: Namespace) -> None:
             "env": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}],
             "volumes": [{"name": "scratch", "emptyDir": {}}],
             "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+            "schedulerName": "bin-packing",
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": "kubernetes.io/hostname",
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": {"matchLabels": {"fathom.dev/stage": "caption"}},
+                }
+            ],
         },
     )
 
-    made = job.job("caption")
+    assert "nvidia.com/gpu" not in str(job.job("plan")["spec"]["template"]["spec"]["containers"])
+    made = job.planned().job("caption")
 
     pod = made["spec"]["template"]["spec"]
     [container] = pod["containers"]
@@ -101,12 +116,15 @@ def test_what_the_template_says_reaches_the_pods(shop: Namespace) -> None:
     assert pod["nodeSelector"] == {"gpu": "yes"}
     assert pod["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert (pod["runtimeClassName"], pod["priorityClassName"]) == ("nvidia", "batch")
+    assert pod["schedulerName"] == "bin-packing"
+    assert pod["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname"
+    assert pod["terminationGracePeriodSeconds"] == 120
     assert "HF_TOKEN" in [variable["name"] for variable in container["env"]]
     assert {"name": "scratch", "mountPath": "/scratch"} in container["volumeMounts"]
 
 
 def test_pods_are_as_restricted_as_kubernetes_can_make_them(shop: Namespace) -> None:
-    pod = catalog(shop).job("caption")["spec"]["template"]["spec"]
+    pod = catalog(shop).planned().job("caption")["spec"]["template"]["spec"]
     [container] = pod["containers"]
 
     assert pod["automountServiceAccountToken"] is False
@@ -117,7 +135,7 @@ def test_pods_are_as_restricted_as_kubernetes_can_make_them(shop: Namespace) -> 
 
 
 def test_only_what_is_written_is_mounted_for_writing(shop: Namespace) -> None:
-    pod = catalog(shop).job("caption")["spec"]["template"]["spec"]
+    pod = catalog(shop).planned().job("caption")["spec"]["template"]["spec"]
     claims = {
         volume["name"]: volume["persistentVolumeClaim"]["claimName"]
         for volume in pod["volumes"]
@@ -150,7 +168,7 @@ def test_a_missing_claim_is_named_and_waited_for(shop: Namespace) -> None:
 
 def test_wrong_input_stalls_with_the_pods_own_words(shop: Namespace) -> None:
     job = catalog(shop)
-    job.nodes.fail(job.job("caption"), invalid("MissingColumn", "items.parquet has no column image"))
+    job.nodes.fail(job.job("plan"), invalid("MissingColumn", "items.parquet has no column image"))
 
     message = job.until_condition("Stalled", "True", "MissingColumn")
 
@@ -166,24 +184,41 @@ def events_of(job: Resource) -> list[dict[str, str]]:
     return [e for e in job.namespace.list("Event") if e["involvedObject"]["name"] == job.name]
 
 
+def test_a_wrong_column_is_corrected_where_it_is(shop: Namespace) -> None:
+    """Nothing is made of the source before the plan is done: until then the spec may change."""
+    job = catalog(shop, spec__source__mediaColumn="picture")
+    wrong = job.job("plan")
+    job.nodes.fail(wrong, invalid("MissingColumn", "items.parquet has no column picture"))
+    assert "may still change" in job.until_condition("Stalled", "True", "MissingColumn")
+
+    job.spec(source={"mediaColumn": "image"})
+
+    again = job.job("plan")
+    assert again["metadata"]["name"] != wrong["metadata"]["name"]
+    complete(job)
+    job.until_stage("Complete")
+
+
 def test_the_retry_annotation_tries_what_failed_again(shop: Namespace) -> None:
     job = catalog(shop)
-    failed = job.job("caption")
+    failed = job.planned().job("caption")
     job.nodes.fail(failed, invalid())
     job.until_stage("Failed")
 
     job.retry()
 
-    again = job.job("caption")
+    again = job.planned(50).job("caption")
+    assert task_of(job, "caption")["retryFailed"] is True
     assert again["metadata"]["name"] != failed["metadata"]["name"]
-    complete(job)
-    job.until_stage("Complete")
+    job.nodes.succeed(again, captioned())
+    job.nodes.succeed(job.job("featurise"), featurised())
+    assert job.until_stage("Complete")["run"]["number"] == 2
 
 
 def test_a_pod_that_dies_too_often_stalls_the_job(shop: Namespace) -> None:
     job = catalog(shop)
     job.nodes.fail(
-        job.job("caption"), Outcome(result="Failed", reason="OutOfMemory", message="No memory."), 1
+        job.planned().job("caption"), Outcome(result="Failed", reason="OutOfMemory", message="No memory."), 1
     )
     assert "No memory." in job.until_condition("Stalled", "True", "OutOfMemory")
 
@@ -199,7 +234,7 @@ def test_a_pod_that_dies_too_often_stalls_the_job(shop: Namespace) -> None:
 )
 def test_the_failure_budget(shop: Namespace, limit: int | str, failed: int, stage: str) -> None:
     job = catalog(shop, spec__failurePolicy__maxFailedItems=limit)
-    job.nodes.succeed(job.job("caption"), captioned(done=100 - failed, failed=failed))
+    job.planned(100).nodes.succeed(job.job("caption"), captioned(done=100 - failed, failed=failed))
     if stage == "Complete":
         job.nodes.succeed(job.job("featurise"), featurised())
 
@@ -227,7 +262,7 @@ def test_what_the_api_server_refuses_about_pods_is_told(shop: Namespace) -> None
 
 def test_parallelism_follows_while_the_job_runs(shop: Namespace) -> None:
     job = catalog(shop, spec__shards=4, spec__parallelism=1)
-    running = job.job("caption")
+    running = job.planned().job("caption")
     job.nodes.start(running)
     job.until_stage("Captioning")
 
@@ -252,10 +287,10 @@ def test_nothing_is_written_when_nothing_has_changed(shop: Namespace) -> None:
 
 def test_a_job_that_somebody_deleted_is_made_again(shop: Namespace) -> None:
     job = catalog(shop)
-    first = job.job("caption")
+    first = job.job("plan")
     shop.delete("Job", first["metadata"]["name"])
 
-    until("a new one", lambda: job.job("caption")["metadata"]["uid"] != first["metadata"]["uid"])
+    until("a new one", lambda: job.job("plan")["metadata"]["uid"] != first["metadata"]["uid"])
     complete(job)
     job.until_stage("Complete")
 
@@ -291,13 +326,13 @@ def test_the_longest_name_and_the_most_shards_leave_room_for_the_names_of_jobs(s
     name = unique("a" * 33)
     assert len(name) == 40
     job = submit(shop, caption_job(name, spec__shards=10_000, spec__fineTune=PAIRS))
-    job.nodes.succeed(job.job("finetune"), succeeded())
+    job.planned().nodes.succeed(job.job("finetune"), succeeded())
     assert job.job("caption")["spec"]["completions"] == 10_000
 
 
 def test_more_failed_items_may_be_allowed_afterwards(shop: Namespace) -> None:
     job = catalog(shop, spec__failurePolicy__maxFailedItems=0)
-    job.nodes.succeed(job.job("caption"), captioned(done=99, failed=1))
+    job.planned(100).nodes.succeed(job.job("caption"), captioned(done=99, failed=1))
     job.until_condition("Stalled", "True", "TooManyFailedItems")
 
     shop.patch("CaptionJob", job.name, {"spec": {"failurePolicy": {"maxFailedItems": 1}}})
@@ -308,11 +343,11 @@ def test_more_failed_items_may_be_allowed_afterwards(shop: Namespace) -> None:
 
 def test_mended_items_are_captioned_on_request(shop: Namespace) -> None:
     job = catalog(shop, spec__failurePolicy__maxFailedItems=0)
-    job.nodes.succeed(job.job("caption"), captioned(done=99, failed=1))
+    job.planned(100).nodes.succeed(job.job("caption"), captioned(done=99, failed=1))
     assert "fathom.dev/retry" in job.until_condition("Stalled", "True", "TooManyFailedItems")
 
     job.retry()
 
-    job.nodes.succeed(job.job("caption"), captioned(done=100, reused=99))
+    job.planned(100).nodes.succeed(job.job("caption"), captioned(done=100, reused=99))
     job.nodes.succeed(job.job("featurise"), featurised())
     assert job.until_stage("Complete")["items"] == {"total": 100, "done": 100, "failed": 0, "reused": 99}

@@ -45,7 +45,7 @@ def test_kubectl_apply_k_installs_the_crds(kubectl: Kubectl) -> None:
 def test_kubectl_explain_reads_well(kubectl: Kubectl) -> None:
     text = " ".join(kubectl("explain", "captionjob.spec.model").split())
     assert "The multimodal LLM." in text
-    assert "uri <string> -required- `hf://organisation/name`, `pvc://claim/path` or" in text
+    assert "uri <string> `hf://organisation/name`, `pvc://claim/path` or" in text
     assert "dtype <string> enum: Auto, Float32, BFloat16, Float16 Number format of the weights" in text
 
 

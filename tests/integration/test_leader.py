@@ -74,7 +74,7 @@ def operators(pair: Pair) -> list[Operator]:
 
 
 def finish(job: Resource) -> None:
-    job.nodes.succeed(job.job("caption"), captioned())
+    job.planned().nodes.succeed(job.job("caption"), captioned())
     job.nodes.succeed(job.job("featurise"), featurised())
     job.until_stage("Complete")
 
@@ -98,14 +98,14 @@ def test_a_standby_is_ready_and_writes_nothing(pair: Pair) -> None:
 )
 def test_the_standby_takes_over(pair: Pair, end: Callable[[Operator], object], within: float) -> None:
     job = submit(pair.namespace, caption_job())
-    caption = job.job("caption")
+    caption = job.planned().job("caption")
 
     end(pair.leader.operator)
     pair.until_taken_over(within)
 
     job.nodes.succeed(caption, captioned())
     finish_features(job)
-    assert job.stages() == ["caption", "featurise"]
+    assert job.stages() == ["caption", "featurise", "plan"]
 
 
 def finish_features(job: Resource) -> None:
@@ -116,7 +116,7 @@ def finish_features(job: Resource) -> None:
 @pytest.mark.usefixtures("operators")
 def test_a_frozen_leader_does_not_write_when_it_wakes(pair: Pair) -> None:
     job = submit(pair.namespace, caption_job())
-    caption = job.job("caption")
+    caption = job.planned().job("caption")
     pair.leader.operator.freeze()
     # Much for a leader to do as soon as it wakes, if it still takes itself for one.
     job.nodes.succeed(caption, captioned())
@@ -136,7 +136,7 @@ def test_a_frozen_leader_does_not_write_when_it_wakes(pair: Pair) -> None:
 @pytest.mark.usefixtures("operators")
 def test_a_leader_that_is_cut_off_stops_before_the_other_begins(pair: Pair) -> None:
     job = submit(pair.namespace, caption_job())
-    caption = job.job("caption")
+    caption = job.planned().job("caption")
 
     pair.leader.relay.cut.set()
     job.nodes.succeed(caption, captioned())

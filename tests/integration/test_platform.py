@@ -40,7 +40,7 @@ def test_without_crds_it_is_not_ready_and_says_why(bare: Path, tmp_path: Path) -
         until("it says what to install", told)
         install(bare)
         ready(running)
-        assert submit(namespace, caption_job()).job("caption")
+        assert submit(namespace, caption_job()).job("plan")
 
 
 @pytest.fixture
@@ -76,14 +76,14 @@ def test_without_kserve_a_model_is_trained_and_then_says_what_to_install(
 
 def test_the_probes_and_metrics_say_how_it_is(without_kserve: tuple[Operator, Namespace]) -> None:
     running, namespace = without_kserve
-    submit(namespace, caption_job()).until_stage("Captioning")
+    submit(namespace, caption_job()).until_stage("Planning")
 
     health, metrics = running.get("/healthz"), running.get("/metrics")
 
     assert health is not None
     assert health.status_code == 200
     assert metrics is not None
-    assert 'stage="Captioning"' in metrics.text
+    assert 'stage="Planning"' in metrics.text
     assert running.stop() == 0, "asked to end, it ends well"
 
 
@@ -109,4 +109,4 @@ def test_a_quota_that_forbids_the_work_is_told_and_its_end_noticed(
 
     until("an Event tells it", told)
     namespace.delete("ResourceQuota", "none")
-    assert job.job("caption")
+    assert job.job("plan")

@@ -40,7 +40,7 @@ class Pod:
 def pod(shop: Namespace, tmp_path: Path) -> Pod:
     """Return the first pod of a CaptionJob."""
     job = submit(shop, caption_job(unique("catalog"), spec__shards=2, spec__parallelism=2))
-    made = job.job("caption")
+    made = job.planned().job("caption")
     pods = job.nodes.start(made)
     [config] = job.children("ConfigMap", "caption")
     (tmp_path / "ca.crt").write_text(config["data"]["ca.crt"])
@@ -80,6 +80,17 @@ def test_the_pods_add_up(pod: Pod) -> None:
     assert status["items"]["total"] == 40
     assert status["itemsPerSecond"] == 2.0
     assert status["estimatedCompletionTime"]
+
+
+def test_the_last_commit_is_on_the_job_for_whoever_preempts(pod: Pod) -> None:
+    assert pod.post(pod.token(), '{"total": 10, "done": 4, "committedAt": 1750000000}') < 300
+
+    pod.job.until("it is seen", lambda status: status.get("lastCheckpointTime") == "2025-06-15T15:06:40Z")
+    marked = until(
+        "the Job says it",
+        lambda: pod.job.job("caption")["metadata"]["annotations"].get("fathom.dev/last-checkpoint-time"),
+    )
+    assert marked == "2025-06-15T15:06:40Z"
 
 
 def test_what_nobody_may_say_is_not_heard(pod: Pod) -> None:

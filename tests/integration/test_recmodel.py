@@ -21,7 +21,7 @@ ARMS = ("train", "train-without", "train-shuffle")
 def captions(shop: Namespace, digest: str = DIGEST) -> str:
     """Return the name of a complete CaptionJob."""
     job = submit(shop, caption_job(unique("catalog")))
-    job.nodes.succeed(job.job("caption"), captioned())
+    job.planned().nodes.succeed(job.job("caption"), captioned())
     job.nodes.succeed(job.job("featurise"), featurised(digest))
     job.until_stage("Complete")
     return job.name
@@ -60,7 +60,7 @@ def test_it_waits_for_its_captions_and_says_so(shop: Namespace) -> None:
     assert name in model.until_condition("Ready", "False", "WaitingForCaptions")
     assert model.children("Job") == []
 
-    job.nodes.succeed(job.job("caption"), captioned())
+    job.planned().nodes.succeed(job.job("caption"), captioned())
     job.nodes.succeed(job.job("featurise"), featurised())
     assert model.job("train")
     assert model.until_stage("Training")["features"] == [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from builders.manifests import caption_job, rec_model, steps
-from builders.outcomes import captioned, evaluated, featurised, succeeded
+from builders.outcomes import captioned, evaluated, featurised, planned, succeeded
 from integration.kserve import playing
 from integration.kube import Cluster, Namespace, Object
 from integration.operator_process import Operator, operator, ready
@@ -23,6 +23,7 @@ from fathom_api.progress import Outcome
 
 PAIRS = {"uri": "pvc://media/pairs.parquet"}
 OUTCOMES = {
+    "plan": planned(50),
     "finetune": succeeded("pvc://features/catalog/model"),
     "caption": captioned(),
     "featurise": featurised(),
@@ -70,7 +71,7 @@ def test_killed_at_every_stage_of_a_caption_job(lives: Lives) -> None:
     with lives.life():
         status = job.until_stage("Complete")
 
-    assert jobs_made(lives.namespace, since) == {"finetune": 1, "caption": 1, "featurise": 1}
+    assert jobs_made(lives.namespace, since) == {"plan": 1, "finetune": 1, "caption": 1, "featurise": 1}
     assert status["items"]["done"] == 50
     assert status["features"]["digest"] == OUTCOMES["featurise"].digest
 
@@ -89,7 +90,7 @@ def test_killed_at_any_moment(lives: Lives) -> None:
     with lives.life():
         until("all is done", lambda: do_what_is_there(job) or job.status.get("stage") == "Complete")
 
-    assert jobs_made(lives.namespace, since) == {"finetune": 1, "caption": 1, "featurise": 1}
+    assert jobs_made(lives.namespace, since) == {"plan": 1, "finetune": 1, "caption": 1, "featurise": 1}
 
 
 def work_for(seconds: float, job: Resource) -> None:
@@ -142,8 +143,8 @@ def bring_up(lives: Lives, model: Resource, holds: Callable[[Object], bool]) -> 
 def test_a_failure_that_nobody_saw_is_told_later(lives: Lives) -> None:
     job = submit(lives.namespace, caption_job())
     with lives.life():
-        running = job.job("caption")
-    job.nodes.fail(running, OUTCOMES["caption"].model_copy(update={"result": "Failed", "message": "No."}))
+        running = job.job("plan")
+    job.nodes.fail(running, OUTCOMES["plan"].model_copy(update={"result": "Failed", "message": "No."}))
 
     with lives.life():
         assert "No." in job.until_condition("Stalled", "True", "JobFailed")
@@ -152,7 +153,7 @@ def test_a_failure_that_nobody_saw_is_told_later(lives: Lives) -> None:
 def test_a_resource_deleted_while_nobody_looked_leaves_nothing(lives: Lives) -> None:
     job = submit(lives.namespace, caption_job())
     with lives.life():
-        job.job("caption")
+        job.job("plan")
     lives.namespace.delete("CaptionJob", job.name)
 
     with lives.life() as again:

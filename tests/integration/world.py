@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from builders.manifests import Manifest
+from builders.outcomes import planned
 from integration.kube import Cluster, Namespace, Object
 from integration.nodes import Nodes
 from integration.waiting import PATIENCE, until
@@ -110,6 +111,15 @@ class Resource:
             return seen
 
         return until(f"{self}: {kind} is {truth}, {reason}", look, within=within)["message"]
+
+    def planned(self, total: int = 0) -> Resource:
+        """Do the planning of a CaptionJob, and return it; without a `total` nobody heard how many items."""
+        self.nodes.succeed(self.job("plan"), planned(total))
+        return self
+
+    def spec(self, **changes: Any) -> None:
+        """Change its spec, as people do; None takes a field away."""
+        self.namespace.patch(self.kind, self.name, {"spec": changes})
 
     def retry(self) -> None:
         """Ask for another try, as people do."""

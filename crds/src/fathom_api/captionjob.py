@@ -9,7 +9,7 @@ from pydantic import Field
 from fathom_api.captioning import CaptionModel, FineTune, Source
 from fathom_api.conditions import Condition
 from fathom_api.meta import ApiModel, StatusModel
-from fathom_api.pods import PodTemplate
+from fathom_api.pods import PodTemplate, Resources
 from fathom_api.rules import Rule
 from fathom_api.tokens import CaptionFeatures
 from fathom_api.types import CronSchedule, DatasetUri, IntOrPercent, SourceUri, Timestamp
@@ -55,6 +55,10 @@ class Refresh(ApiModel):
     )
 
 
+def _has_device(resources: Resources) -> bool:
+    return bool(resources.claims) or any("/" in name for name in resources.limits)
+
+
 class CaptionJobSpec(ApiModel):
     """Caption this media with this model, and turn the captions into features."""
 
@@ -65,6 +69,18 @@ class CaptionJobSpec(ApiModel):
             "or name a trained model in spec.model.uri",
             lambda spec: not (spec.model.uri or "").startswith("fathom://") or spec.fine_tune is not None,
             ".model.uri",
+        ),
+        Rule(
+            "!has(self.model.uri) || !self.model.uri.startsWith('fathom://') || !has(self.fineTune) || "
+            "self.fineTune.method == 'Full'",
+            "fathom://small-llava starts from nothing, which adapters cannot teach: set spec.fineTune.method "
+            "to Full, or name a trained model in spec.model.uri",
+            lambda spec: (
+                not (spec.model.uri or "").startswith("fathom://")
+                or spec.fine_tune is None
+                or spec.fine_tune.method == "Full"
+            ),
+            ".fineTune.method",
         ),
         Rule(
             "self.output.uri != self.source.uri",
@@ -97,6 +113,14 @@ class CaptionJobSpec(ApiModel):
             lambda spec: spec.fine_tune is None or spec.output.uri.startswith("pvc://"),
             ".output.uri",
         ),
+        Rule(
+            "self.model.engine != 'VLLM' || self.template.resources.claims.size() > 0 || "
+            "self.template.resources.limits.exists(name, name.contains('/'))",
+            "engine VLLM needs a GPU: give one under spec.template.resources.limits (nvidia.com/gpu: 1) or "
+            "by resourceClaims, or choose another engine",
+            lambda spec: spec.model.engine != "VLLM" or _has_device(spec.template.resources),
+            ".template.resources",
+        ),
     )
 
     source: Source = Field(description="The items and their media.")
@@ -118,10 +142,15 @@ class CaptionJobSpec(ApiModel):
     )
     suspend: bool = Field(
         default=False,
-        description="Stop the pods, each after the batch in flight, and go on from there when unset.",
+        description="Stop the pods, each after the batch in flight, and go on from there when unset. No run "
+        "begins meanwhile. With `queueName` the Job is deleted and queued anew, since Kueue owns its "
+        "`suspend`; captions are kept either way.",
     )
     active_deadline_seconds: int | None = Field(
-        default=None, ge=1, description="Longest time a run may take, suspensions not counted."
+        default=None,
+        ge=1,
+        description="Longest time a run may take, in seconds; while it is suspended, "
+        "by you or by its queue, nothing is counted.",
     )
     ttl_seconds_after_finished: int | None = Field(
         default=None,
@@ -134,7 +163,11 @@ class CaptionJobSpec(ApiModel):
         max_length=63,
         description="Kueue LocalQueue; put on the Jobs as `kueue.x-k8s.io/queue-name`.",
     )
-    template: PodTemplate = Field(default_factory=PodTemplate, description="The pods that do the work.")
+    template: PodTemplate = Field(
+        default_factory=PodTemplate,
+        description="The pods that do the work. Those that plan and featurise need no GPU: they get no "
+        "extended resources (`nvidia.com/gpu`), no `resourceClaims` and no `runtimeClassName`.",
+    )
 
 
 Stage = Literal[
@@ -205,7 +238,15 @@ class Usage(StatusModel):
 
     tokens: int = Field(default=0, description="Tokens that the model wrote.")
     cpu_seconds: int = Field(default=0, description="Requested CPUs × seconds.")
-    gpu_seconds: int = Field(default=0, description="GPUs × seconds.")
+    gpu_seconds: int = Field(default=0, description="GPUs × seconds, of all kinds.")
+    resource_seconds: dict[str, float] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="Requested amount × seconds by resource: `cpu`, `memory` in GiB, GPUs by their name.",
+    )
+    counted_until: Timestamp | None = Field(
+        default=None, description="Until when the pods' time is counted; later time comes on top."
+    )
     estimated_cost: str | None = Field(
         default=None,
         max_length=64,
@@ -214,9 +255,30 @@ class Usage(StatusModel):
 
 
 class RunStatus(StatusModel):
-    """Which run this is and when the next one is due."""
+    """Which run this is, how far it is and when the next one is due."""
 
     number: int = Field(default=1, description="Runs begun; a refresh or a retry begins one.")
+    start_time: Timestamp | None = Field(default=None, description="When its first Job was made.")
+    end_time: Timestamp | None = Field(default=None, description="When it ended, well or not.")
+    completed: list[Literal["plan", "caption", "featurise"]] = Field(
+        default_factory=list[Literal["plan", "caption", "featurise"]],
+        max_length=3,
+        description="What of it is done.",
+    )
+    planned: int = Field(default=0, description="Items that the plan found in the source.")
+    retry: str = Field(
+        default="",
+        max_length=253,
+        description="What the annotation `fathom.dev/retry` said when it began: another value begins one.",
+    )
+    retry_failed: bool = Field(default=False, description="Whether it tries again what failed before.")
+    model: Artifact | None = Field(
+        default=None,
+        description="The model of `spec.model.captionJob` that it uses; a newer one is used by the next run.",
+    )
+    tokens: int = Field(default=0, description="Tokens that the model wrote in it.")
+    suspended_time: Timestamp | None = Field(default=None, description="Since when it is suspended.")
+    suspended_seconds: int = Field(default=0, description="How long it was suspended before that.")
     last_success_time: Timestamp | None = Field(default=None, description="When a run was last complete.")
     next_time: Timestamp | None = Field(default=None, description="When the schedule begins the next one.")
 
@@ -234,9 +296,12 @@ class CaptionJobStatus(StatusModel):
     )
     stage: Stage = Field(default="Pending", description="What is being done.")
     start_time: Timestamp | None = Field(
-        default=None, description="When work began; from then on the spec's input cannot change."
+        default=None,
+        description="When the plan was done and work began; from then on the spec's input cannot change.",
     )
-    completion_time: Timestamp | None = Field(default=None, description="When all was done.")
+    completion_time: Timestamp | None = Field(
+        default=None, description="When all was done; unset while a later run works."
+    )
     estimated_completion_time: Timestamp | None = Field(
         default=None, description="When the stage will be done at today's speed."
     )
@@ -250,7 +315,7 @@ class CaptionJobStatus(StatusModel):
     errors_uri: str | None = Field(
         default=None, description="Folder of the items that failed, with the reason of each."
     )
-    report_uri: str | None = Field(default=None, description="The report, one HTML file.")
+    report_uri: str | None = Field(default=None, description="The report, one HTML page.")
     usage: Usage = Field(default_factory=Usage, description="What it has used and cost.")
     run: RunStatus = Field(default_factory=RunStatus, description="Runs.")
     sample_captions: list[str] = Field(

@@ -31,6 +31,8 @@ class Reason(StrEnum):
     WAITING_FOR_CAPTIONS = "WaitingForCaptions"
     WAITING_FOR_DEPENDENCY = "WaitingForDependency"
     QUEUED = "Queued"
+    SUSPENDED = "Suspended"
+    PLANNING = "Planning"
     FINE_TUNING = "FineTuning"
     CAPTIONING = "Captioning"
     FEATURISING = "Featurising"
@@ -51,6 +53,7 @@ class Reason(StrEnum):
     MODE_NOT_INSTALLED = "ModeNotInstalled"
     JOB_FAILED = "JobFailed"
     TOO_MANY_FAILED_ITEMS = "TooManyFailedItems"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
     GATE_FAILED = "GateFailed"
     CANDIDATE_NOT_READY = "CandidateNotReady"
     REJECTED = "Rejected"
@@ -62,6 +65,8 @@ MEANING: Final[Mapping[Reason, str]] = {
     Reason.WAITING_FOR_DEPENDENCY: "Something the resource names is not there or not ready yet; "
     "the message says what. It goes on by itself as soon as that is.",
     Reason.QUEUED: "A Job waits for its queue or its pods wait for a node.",
+    Reason.SUSPENDED: "`spec.suspend` is set: pods stop after the batch in flight. Unset it to go on.",
+    Reason.PLANNING: "The source is checked and its items are dealt into shards; no GPU is used yet.",
     Reason.FINE_TUNING: "The caption model learns the domain.",
     Reason.CAPTIONING: "Pods caption items.",
     Reason.FEATURISING: "Captions become tokens.",
@@ -83,6 +88,8 @@ MEANING: Final[Mapping[Reason, str]] = {
     Reason.JOB_FAILED: "A Job failed more often than it may; the message has the pod's last words.",
     Reason.TOO_MANY_FAILED_ITEMS: "More items failed than `spec.failurePolicy.maxFailedItems` allows; "
     "`status.errorsUri` has each with its reason.",
+    Reason.DEADLINE_EXCEEDED: "The run took longer than `spec.activeDeadlineSeconds`; what was captioned is "
+    "kept. Raise the limit, or ask again with the annotation `fathom.dev/retry`.",
     Reason.GATE_FAILED: "The new version is not better than it must be; the one before is still served.",
     Reason.CANDIDATE_NOT_READY: "The new version was not ready in time; the one before is still served.",
     Reason.REJECTED: "This version was refused before and is not tried again until asked, "

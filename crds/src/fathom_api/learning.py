@@ -100,7 +100,9 @@ class Features(ApiModel):
         default_factory=list[Feature], max_length=64, description="Columns of the items table."
     )
     captions: Annotated[list[CaptionsFeature], Unique("caption_job", "aspect")] = Field(
-        default_factory=list[CaptionsFeature], max_length=4, description="Caption tokens."
+        default_factory=list[CaptionsFeature],
+        max_length=8,
+        description="Caption tokens; each aspect of each CaptionJob is a feature of its own.",
     )
 
 

@@ -66,11 +66,15 @@ class Labels:
 
 
 class Annotations:
-    """Annotations people set (retry) and the operator sets (spec-hash)."""
+    """Annotations people set (retry) and the operator sets (all others)."""
 
     RETRY: Final = f"{GROUP}/retry"
     SPEC_HASH: Final = f"{GROUP}/spec-hash"
     DIGEST: Final = f"{GROUP}/digest"
+    #: On a Job that we suspended: what somebody else suspended is not ours to resume.
+    SUSPENDED: Final = f"{GROUP}/suspended"
+    #: On a Job: work done until then is kept whatever is preempted.
+    CHECKPOINT: Final = f"{GROUP}/last-checkpoint-time"
 
 
 class ExitCode:
@@ -78,5 +82,7 @@ class ExitCode:
 
     OK: Final = 0
     RETRYABLE: Final = 1
+    #: Told to go (SIGTERM), and gone after the batch in flight: says nothing about the work.
+    STOPPED: Final = 143
     #: The task itself is wrong (missing column, unreadable model): trying again cannot help.
     INVALID: Final = 65

@@ -17,10 +17,10 @@ class Resources(ApiModel):
     """Compute resources of a pod's container, as in a Kubernetes container."""
 
     requests: dict[str, Quantity] = Field(
-        default_factory=dict, description="Least that is set aside, e.g. `cpu: 1`."
+        default_factory=dict, max_length=32, description="Least that is set aside, e.g. `cpu: 1`."
     )
     limits: dict[str, Quantity] = Field(
-        default_factory=dict, description="Most that may be used, e.g. `nvidia.com/gpu: 1`."
+        default_factory=dict, max_length=32, description="Most that may be used, e.g. `nvidia.com/gpu: 1`."
     )
     claims: list[Passed] = Field(
         default_factory=list,
@@ -59,7 +59,8 @@ class PodTemplate(ApiModel):
         default=None,
         ge=0,
         le=86_400,
-        description="Time to finish the batch in flight when a pod is told to go; Kubernetes' 30 s if unset.",
+        description="Time to finish the batch in flight when a pod is told to go; if unset 120 s for "
+        "captioning and Kubernetes' 30 s for all else.",
     )
     priority_class_name: str | None = Field(
         default=None, max_length=253, description="PriorityClass of the pods."

@@ -232,6 +232,11 @@ class Version(StatusModel):
     digest: str | None = Field(default=None, description="`sha256:` of the model bundle.")
     uri: str | None = Field(default=None, description="Where the bundle lies.")
     auc: float | None = Field(default=None, description="AUC on the test split.")
+    image: str | None = Field(
+        default=None,
+        description="Image it is served with, fixed when it was first deployed: a new default is for new "
+        "versions. `spec.serving.image` goes first.",
+    )
     created_at: Timestamp | None = Field(default=None, description="When training began.")
     promoted_at: Timestamp | None = Field(default=None, description="When it got all requests.")
 

@@ -29,6 +29,9 @@ class AnyModel(CaptionModel):
     uri: str | None = Field(
         default=None, description="Path or URI of a Hugging Face checkpoint, or `fathom://small-llava`."
     )
+    digest: str | None = Field(
+        default=None, description="What it was when the task was made: another digest is another task."
+    )
 
 
 class AnyFineTune(FineTune):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Final
 
@@ -105,11 +106,15 @@ Quantity = Annotated[
 ]
 
 
+@dataclass(frozen=True)
 class Unique:
-    """Annotation of a list without duplicates: of its entries' `keys`, or of the entries themselves."""
+    """Annotation of a list without duplicates: by the fields `keys` of its entries, or by the entries."""
+
+    keys: tuple[str, ...]
 
     def __init__(self, *keys: str) -> None:
-        self._keys = keys
+        """Take the fields that together tell entries apart; none where the entries themselves do."""
+        object.__setattr__(self, "keys", keys)
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -119,7 +124,7 @@ class Unique:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        keys = {"x-kubernetes-list-map-keys": [to_camel(key) for key in self._keys]} if self._keys else {}
+        keys = {"x-kubernetes-list-map-keys": [to_camel(key) for key in self.keys]} if self.keys else {}
         return handler(schema) | {"x-kubernetes-list-type": "map" if keys else "set"} | keys
 
     def _refuse_duplicates(self, entries: list[Any]) -> list[Any]:
@@ -130,7 +135,7 @@ class Unique:
         return entries
 
     def _name(self, entry: Any) -> str:
-        return "/".join(str(getattr(entry, key)) for key in self._keys) if self._keys else str(entry)
+        return "/".join(str(getattr(entry, key)) for key in self.keys) if self.keys else str(entry)
 
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}

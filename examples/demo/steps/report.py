@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from fathom.report import (
     User,
     render,
 )
+from fathom.report.finetuning import curves
 from fathom_api.captionjob import CaptionJobStatus
 from fathom_api.recmodel import RecModelStatus
 
@@ -135,9 +135,8 @@ def _coverage(status: CaptionJobStatus) -> list[Fact]:
 
 def _charts(artifacts: Artifacts, version: str) -> list[Chart]:
     bundles = {arm: artifacts.bundle(version, folder) for arm, folder in _FOLDERS.items()}
-    tuning = artifacts.fine_tuning()
     return [
-        Chart("Captioner: loss, nats a token", "epoch", "loss", _curves(tuning, ["loss", "validation_loss"])),
+        Chart("Captioner: loss, nats a token", "epoch", "loss", curves(artifacts.fine_tuning())),
         Chart("Ranker: AUC on the validation split", "epoch", "AUC", _arms(bundles, "validation_auc")),
         Chart("Ranker: training loss, nats", "epoch", "loss", _arms(bundles, "loss")),
     ]
@@ -147,14 +146,6 @@ def _arms(bundles: dict[str, dict[str, Any]], metric: str) -> list[Curve]:
     curves = [
         Curve(words.ARMS[arm], [(p["epoch"], p[metric]) for p in bundle.get("curve", []) if metric in p])
         for arm, bundle in bundles.items()
-    ]
-    return [curve for curve in curves if curve.points]
-
-
-def _curves(points: Sequence[dict[str, float]], metrics: Sequence[str]) -> list[Curve]:
-    curves = [
-        Curve(m.replace("_", " "), [(p["epoch"], p[m]) for p in points if p.get(m) is not None])
-        for m in metrics
     ]
     return [curve for curve in curves if curve.points]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fathom_api import Annotations
+from fathom_operator.jobs import job_patch
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import InvalidError
 from fathom_operator.kube.resources import CHILD_KINDS, Obj, Resource
@@ -28,16 +29,15 @@ def changes(plan: Plan, children: Children) -> Iterator[Change]:
     """Yield the changes that bring `children` to what `plan` wants.
 
     The template of a Job cannot change, and a newer operator must not disturb work in progress: of a Job
-    that exists only the parallelism follows.
+    that exists only these follow: parallelism, suspension and the checkpoint annotation.
     """
     for wanted in plan.desired:
         existing = children.get(ref(wanted))
         if existing is None:
             yield Change(wanted)
         elif wanted["kind"] == "Job":
-            parallelism = wanted["spec"]["parallelism"]
-            if existing["spec"].get("parallelism") != parallelism:
-                yield Change(wanted, {"spec": {"parallelism": parallelism}})
+            if patch := job_patch(wanted, existing):
+                yield Change(wanted, patch)
         elif (_spec_hash(existing), _share(existing)) != (_spec_hash(wanted), _share(wanted)):
             yield Change(wanted)
 

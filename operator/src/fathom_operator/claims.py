@@ -15,6 +15,11 @@ def claim_of(uri: str) -> str | None:
     return uri.removeprefix(_SCHEME).partition("/")[0] if uri.startswith(_SCHEME) else None
 
 
+def mounted(uri: str) -> str:
+    """Return where a pod finds `uri`, a `pvc://` URI."""
+    return f"{ROOT}/{uri.removeprefix(_SCHEME).rstrip('/')}"
+
+
 def claims_in(document: Any) -> frozenset[str]:
     """Return the claims that any string in `document` names."""
     return frozenset(claim for text in _strings(document) if (claim := claim_of(text)))

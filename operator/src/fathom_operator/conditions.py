@@ -1,4 +1,7 @@
-"""Conditions after kstatus: `Ready`, or else `Reconciling` (on its way) or `Stalled` (somebody must help)."""
+"""Conditions after kstatus: `Ready`, `Reconciling` (on its way), `Stalled` (somebody must help), or none.
+
+What is made anew stays Ready while that is under way: the old is there and in use.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from fathom_operator.times import text
 
 _MAX_MESSAGE = 4096
 Truth = Literal["True", "False", "Unknown"]
-State = Literal["Ready", "Reconciling", "Stalled"]
+State = Literal["Ready", "Reconciling", "Stalled", "Suspended"]
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,11 @@ class Claim:
     message: str
 
 
-def summary(
-    state: Literal["Ready", "Reconciling", "Stalled"], reason: str, message: str
-) -> tuple[Claim, ...]:
-    """Return the three kstatus conditions of a resource that is done, on its way, or needs help."""
+def summary(state: State, reason: str, message: str, *, usable: bool = False) -> tuple[Claim, ...]:
+    """Return the three kstatus conditions; `usable`: there is an earlier result that stays in use."""
+    ready = state == "Ready" or (usable and state != "Stalled")
     return (
-        Claim(ConditionType.READY, "True" if state == "Ready" else "False", reason, message),
+        Claim(ConditionType.READY, "True" if ready else "False", reason, message),
         Claim(ConditionType.RECONCILING, "True" if state == "Reconciling" else "False", reason, message),
         Claim(ConditionType.STALLED, "True" if state == "Stalled" else "False", reason, message),
     )

@@ -108,6 +108,7 @@ class Leading:
             image_pull_policy=settings.image_pull_policy,
             progress_url=settings.progress_url,
             progress_ca=ca,
+            prices=settings.prices,
         )
 
     def _start(self, platform: Platform) -> None:

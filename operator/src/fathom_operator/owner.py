@@ -50,9 +50,14 @@ class Owner:
         labels: dict[str, str],
         body: Obj,
         annotations: Mapping[str, str] = MappingProxyType({}),
+        *,
+        made_from: Obj | None = None,
     ) -> Obj:
-        """Return a child with `body` beside its metadata; its annotation tells whether it is up to date."""
-        spec_hash = full([labels, dict(annotations), body])
+        """Return a child with `body` beside its metadata; its annotation tells whether it is up to date.
+
+        It is as long as `made_from` stays the same, or else `body`.
+        """
+        spec_hash = full([labels, dict(annotations), body if made_from is None else made_from])
         return {
             "apiVersion": resource.api_version,
             "kind": resource.kind,

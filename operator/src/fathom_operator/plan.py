@@ -46,6 +46,8 @@ class Plan:
     delete: tuple[Ref, ...] = ()
     events: tuple[Note, ...] = ()
     look_again: float | None = None
+    #: The resource itself has lived its time: delete it, if it is still what was seen.
+    expired: bool = False
     #: Resources whose change wakes this one.
     waits_for: frozenset[Key] = field(default_factory=frozenset[Key])
 

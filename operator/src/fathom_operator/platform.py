@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from fathom_operator.prices import Prices
 
 
 @dataclass(frozen=True)
@@ -17,3 +19,4 @@ class Platform:
     progress_url: str | None = None
     #: CA certificate (PEM) of the progress server.
     progress_ca: str = ""
+    prices: Prices = field(default_factory=Prices)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from fathom_api.pods import PodTemplate
+from fathom_api.pods import PodTemplate, Resources
 from fathom_api.progress import AUDIENCE, ENV_CA_FILE, ENV_TOKEN_FILE, ENV_URL, ENV_VOLUMES
 from fathom_operator.claims import ROOT
 from fathom_operator.kube.resources import Obj
@@ -47,8 +47,12 @@ def worker_pod(
     task_config_map: str,
     claims: Iterable[str],
     writable: Iterable[str],
+    env: Iterable[Obj] = (),
 ) -> Obj:
-    """Return the spec of a pod that does the task in `task_config_map`; not `writable` is read-only."""
+    """Return the spec of a pod that does the task in `task_config_map`; not `writable` is read-only.
+
+    `env` holds further variables, as a container has them.
+    """
     mounts, volumes = claim_mounts(claims, writable)
     mounts += [
         {"name": "task", "mountPath": TASK_FOLDER, "readOnly": True},
@@ -60,13 +64,14 @@ def worker_pod(
         {"name": "tmp", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
     ]
-    env = _home() | {ENV_VOLUMES: ROOT}
+    values = _home() | {ENV_VOLUMES: ROOT}
     if platform.progress_url:
-        env |= _progress_env(platform.progress_url)
+        values |= _progress_env(platform.progress_url)
         mounts.append({"name": "token", "mountPath": _TOKEN_FOLDER, "readOnly": True})
         volumes.append({"name": "token", "projected": {"sources": [{"serviceAccountToken": {
             "audience": AUDIENCE, "expirationSeconds": _TOKEN_SECONDS, "path": "token"}}]}})  # fmt: skip
-    main = container(template, platform, name=CONTAINER, image=image, args=args, env=env, mounts=mounts)
+    variables = [*_variables(values), *env]
+    main = container(template, platform, name=CONTAINER, image=image, args=args, env=variables, mounts=mounts)
     # The log's tail says more than nothing where a process dies before it can leave an outcome.
     main["terminationMessagePolicy"] = "FallbackToLogsOnError"
     return pod(template, main, volumes) | {"securityContext": _POD_SECURITY, "restartPolicy": "Never"}
@@ -79,18 +84,17 @@ def container(
     name: str,
     image: str,
     args: list[str],
-    env: dict[str, str],
+    env: Iterable[Obj],
     mounts: list[Obj],
 ) -> Obj:
-    """Return a container with what `template` adds to it; its variables win over ours of the same name."""
-    own = {key: {"name": key, "value": value} for key, value in env.items()}
-    variables = own | {str(variable.get("name")): variable for variable in template.env}
+    """Return a container with what `template` adds to it; of variables of one name the last wins."""
+    variables = {str(variable.get("name")): variable for variable in (*env, *template.env)}
     out: Obj = {
         "name": name,
         "image": template.image or image,
         "args": args,
         "env": list(variables.values()),
-        "resources": template.resources.document(),
+        "resources": {key: value for key, value in template.resources.document().items() if value},
         "volumeMounts": [*mounts, *template.volume_mounts],
         "securityContext": CONTAINER_SECURITY,
     }
@@ -108,6 +112,10 @@ def pod(template: PodTemplate, main: Obj, volumes: list[Obj]) -> Obj:
         "nodeSelector": template.node_selector,
         "tolerations": template.tolerations,
         "affinity": template.affinity,
+        "topologySpreadConstraints": template.topology_spread_constraints,
+        "resourceClaims": template.resource_claims,
+        "schedulerName": template.scheduler_name,
+        "terminationGracePeriodSeconds": template.termination_grace_period_seconds,
         "priorityClassName": template.priority_class_name,
         "runtimeClassName": template.runtime_class_name,
         "serviceAccountName": template.service_account_name,
@@ -117,7 +125,8 @@ def pod(template: PodTemplate, main: Obj, volumes: list[Obj]) -> Obj:
         "volumes": [*volumes, *template.volumes],
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        **{key: value for key, value in passed.items() if value},
+        # A grace period of nothing is something.
+        **{key: value for key, value in passed.items() if value or value == 0},
     }
 
 
@@ -147,6 +156,23 @@ def _progress_env(url: str) -> dict[str, str]:
     }
 
 
-def predictor_env() -> dict[str, str]:
+def predictor_env() -> list[Obj]:
     """Return the environment of a predictor."""
-    return _home() | {ENV_VOLUMES: ROOT}
+    return _variables(_home() | {ENV_VOLUMES: ROOT})
+
+
+def without_devices(template: PodTemplate) -> PodTemplate:
+    """Return `template` for work that needs no GPU: no extended resources, claimed devices, runtime class."""
+
+    def plain(amounts: Mapping[str, int | str]) -> dict[str, int | str]:
+        return {name: amount for name, amount in amounts.items() if "/" not in name}
+
+    own = template.resources
+    resources = Resources(requests=plain(own.requests), limits=plain(own.limits))
+    return template.model_copy(
+        update={"resources": resources, "resource_claims": [], "runtime_class_name": None}
+    )
+
+
+def _variables(values: Mapping[str, str]) -> list[Obj]:
+    return [{"name": name, "value": value} for name, value in values.items()]

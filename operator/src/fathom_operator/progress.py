@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from fathom_api.progress import Progress
 from fathom_operator.reports import Report
 from fathom_operator.times import text
 from fathom_operator.views import PodView, latest_by_index
 from fathom_operator.work import WorkState
+
+#: Seconds since 1970 of the year 9999: what lies beyond is no time.
+_LATEST_TIME: Final = 253_370_764_800.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class Tally:
     metrics: Mapping[str, float] | None = None
     samples: tuple[str, ...] = ()
     last_at: datetime | None = None
+    #: Tokens that all pods wrote, those that were replaced included.
+    tokens: int = 0
+    #: When a pod last committed work.
+    committed_at: datetime | None = None
     #: Pods that are there but have not said anything to us yet.
     silent: int = 0
 
@@ -49,32 +57,49 @@ class Tally:
         return text(now + timedelta(seconds=left / self.per_second))
 
 
-def tally(state: WorkState, reports: Mapping[str, Report], parts: int = 1) -> Tally:
-    """Return the sum over the pods of `state`; parts not heard of count as the others' mean."""
+def tally(state: WorkState, reports: Mapping[str, Report], parts: int = 1, total: int = 0) -> Tally:
+    """Return the sum over the pods of `state`.
+
+    Without a `total` that is known, parts not heard of count as the others' mean.
+    """
     pods = latest_by_index(state.pods)
     known = {i: p for i, pod in pods.items() if (p := _progress(pod, reports)) is not None}
     said = [known[i] for i in sorted(known)]
-    rates = [known[i].per_second for i in known if pods[i].active]
+    told = [known[i].per_second for i in known if pods[i].active]
+    rates = [rate for rate in told if rate is not None and math.isfinite(rate)]
     at = [reports[pod.uid].at for pod in pods.values() if pod.uid in reports]
-    total = sum(p.total for p in said)
+    estimate = round(sum(p.total for p in said) * parts / len(said)) if said else 0
+    everybody = [p for pod in state.pods if (p := _progress(pod, reports)) is not None]
     return Tally(
         parts=parts,
         heard=len(said),
-        total=round(total * parts / len(said)) if said else 0,
+        total=total or estimate,
         done=sum(p.done for p in said),
         failed=sum(p.failed for p in said),
         reused=sum(p.reused for p in said),
-        per_second=round(sum(rate or 0.0 for rate in rates), 3) if any(rates) else None,
+        per_second=round(sum(rates), 3) if any(rates) else None,
         metrics=finite(said[-1].metrics) if said else None,
         samples=tuple(dict.fromkeys(sample for p in said for sample in p.samples))[:3],
         last_at=max(at, default=None),
         silent=len(pods) - len(known),
+        tokens=sum(p.tokens for p in everybody),
+        committed_at=_latest_commit(everybody, max(at, default=None)),
     )
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return the numbers among `metrics`: JSON, and so a status, has neither NaN nor infinity."""
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _latest_commit(said: Iterable[Progress], heard_at: datetime | None) -> datetime | None:
+    """Return when work was last committed; a pod whose clock is ahead committed when it said so."""
+    times = [p.committed_at for p in said if p.committed_at is not None and math.isfinite(p.committed_at)]
+    latest = max((t for t in times if 0 <= t <= _LATEST_TIME), default=None)
+    if latest is None:
+        return None
+    moment = datetime.fromtimestamp(latest, UTC)
+    return min(moment, heard_at) if heard_at is not None else moment
 
 
 def _progress(pod: PodView, reports: Mapping[str, Report]) -> Progress | None:

@@ -12,6 +12,7 @@ from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import KubeError
 from fathom_operator.kube.resources import Obj, Resource
 from fathom_operator.leader import NotLeaderError
+from fathom_operator.pace import Pace
 from fathom_operator.plan import Children, Key, Note, Plan
 
 _log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Reconciler(Generic[SeenT]):
         """Take the client that writes and what is particular to the kind."""
         self._kube = kube
         self._controller = controller
+        self._pace = Pace()
 
     def reconcile(self, key: Key) -> Result | None:
         """Bring the world nearer to what the resource says; None if there is no such resource.
@@ -81,15 +83,36 @@ class Reconciler(Generic[SeenT]):
         """
         seen = self._controller.observe(self._kube, key)
         if seen is None:
+            self._pace.forget(key)
             return None
         try:
             plan = self._carry_out(seen, key)
-            apply_status(self._kube, self._controller.resource, seen.obj, plan.status)
+            if plan.expired:
+                self._remove(seen.obj)
+                return None
+            wait = self._write_status(seen.obj, plan.status, key)
         except Exception as error:
             self._tell(seen.obj, error)
             raise
         self._post(seen.obj, plan.events)
-        return Result(str(plan.status.get("stage", "")), plan.look_again, plan.waits_for)
+        look_again = min((s for s in (plan.look_again, wait) if s is not None), default=None)
+        return Result(str(plan.status.get("stage", "")), look_again, plan.waits_for)
+
+    def _write_status(self, obj: Obj, status: Obj, key: Key) -> float | None:
+        """Write the status, or return for how many seconds it must wait."""
+        before = obj.get("status", {})
+        if before == status:
+            return None
+        wait = self._pace.wait(key, before, status)
+        if wait is None:
+            apply_status(self._kube, self._controller.resource, obj, status)
+        return wait
+
+    def _remove(self, obj: Obj) -> None:
+        """Delete the resource, unless somebody has touched it since it was read."""
+        meta = obj["metadata"]
+        only_if = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+        self._kube.delete(self._controller.resource, meta["namespace"], meta["name"], only_if)
 
     def _carry_out(self, seen: SeenT, key: Key) -> Plan:
         plan = self._controller.decide(seen)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from fathom_operator.prices import Prices
 
 
 def _default_image(name: str) -> str:
@@ -15,6 +18,10 @@ def _default_image(name: str) -> str:
 
 def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _parsed(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -51,6 +58,10 @@ class Settings(BaseModel):
     lease_namespace: str | None = Field(default=None, validation_alias="FATHOM_LEASE_NAMESPACE")
     #: How long a dead leader keeps the others waiting.
     lease_seconds: float = Field(default=30, ge=3, validation_alias="FATHOM_LEASE_SECONDS")
+    #: What resources cost, JSON: see `prices` in the chart's values.
+    prices: Annotated[Prices, BeforeValidator(_parsed)] = Field(
+        default=Prices(), validation_alias="FATHOM_PRICES"
+    )
     resync_seconds: float = Field(default=300, gt=0, validation_alias="FATHOM_RESYNC_SECONDS")
     workers: int = Field(default=4, ge=1, le=64, validation_alias="FATHOM_WORKERS")
     log_format: Literal["json", "text"] = Field(default="json", validation_alias="FATHOM_LOG_FORMAT")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from kubernetes.utils.quantity import parse_quantity
 from pydantic import ValidationError
 
-from fathom_api import Labels
+from fathom_api import Annotations, Labels
 from fathom_api.progress import Outcome
 from fathom_operator.kube.resources import Obj
 
@@ -58,6 +59,16 @@ class PodView:
     #: The termination message, and what it says if it is an Outcome.
     last_words: str = ""
     outcome: Outcome | None = None
+    #: When the container started and ended.
+    started: str | None = None
+    ended: str | None = None
+    #: What it asks for: CPUs, GiB of memory, other resources by their names.
+    requests: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def runs(self) -> bool:
+        """Return whether its container runs."""
+        return self.started is not None and self.ended is None
 
     @property
     def active(self) -> bool:
@@ -77,6 +88,9 @@ class JobView:
     reason: str = ""
     message: str = ""
     suspended: bool = False
+    #: Whether a queue decides when it runs, and whether it was us who suspended it.
+    queued: bool = False
+    halted: bool = False
     active: int = 0
     succeeded: int = 0
     failed_indexes: int = 0
@@ -93,7 +107,8 @@ def pod_view(pod: Obj) -> PodView:
     """Return what we want to know of `pod`."""
     meta, status = pod["metadata"], pod.get("status", {})
     labels = meta.get("labels", {})
-    terminated = _container(status).get("state", {}).get("terminated", {})
+    state = _container(status).get("state", {})
+    terminated = state.get("terminated", {})
     last_words = terminated.get("message", "")
     return PodView(
         name=meta["name"],
@@ -111,6 +126,9 @@ def pod_view(pod: Obj) -> PodView:
         end_reason=terminated.get("reason", ""),
         last_words=last_words,
         outcome=_outcome(last_words),
+        started=terminated.get("startedAt") or state.get("running", {}).get("startedAt"),
+        ended=terminated.get("finishedAt"),
+        requests=_requests(pod.get("spec", {})),
     )
 
 
@@ -128,6 +146,8 @@ def job_view(job: Obj) -> JobView:
         reason=end.get("reason", ""),
         message=end.get("message", ""),
         suspended=bool(job["spec"].get("suspend")),
+        queued=Labels.QUEUE in meta["labels"],
+        halted=Annotations.SUSPENDED in meta.get("annotations", {}),
         active=status.get("active", 0),
         succeeded=status.get("succeeded", 0),
         failed_indexes=_count_indexes(status.get("failedIndexes", "")),
@@ -153,6 +173,17 @@ def _job(meta: Obj) -> str:
 def _container(status: Obj) -> Obj:
     statuses: list[Obj] = status.get("containerStatuses", [])
     return next((s for s in statuses if s["name"] in {CONTAINER, "kserve-container"}), {})
+
+
+def _requests(spec: Obj) -> dict[str, float]:
+    """Return what the container asks for; the API server takes a limit for a request that is not there."""
+    containers: list[Obj] = spec.get("containers", [])
+    resources: Obj = next((c.get("resources", {}) for c in containers if c["name"] == CONTAINER), {})
+    amounts = resources.get("limits", {}) | resources.get("requests", {})
+    return {
+        name: float(parse_quantity(amount)) / (2**30 if name == "memory" else 1)
+        for name, amount in amounts.items()
+    }
 
 
 def _condition(status: Obj, kind: str) -> dict[str, Any]:

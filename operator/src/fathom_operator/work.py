@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fathom_api import ExitCode, Labels
+from fathom_api import Annotations, ExitCode, Labels
 from fathom_api.meta import ApiModel
 from fathom_api.pods import PodTemplate
 from fathom_operator.claims import claims_in
@@ -33,15 +33,21 @@ class Work:
     task: ApiModel
     image: str
     template: PodTemplate
-    #: Claim that is written to; all others are mounted read-only.
+    #: Claims that are written to; all others are mounted read-only.
     writes: frozenset[str]
     queue_name: str | None = None
     backoff_limit: int = 4
     #: Shards of an Indexed Job, with how many pods work at once; None for a Job of one pod.
     shards: int | None = None
     parallelism: int = 1
-    #: The value of the annotation fathom.dev/retry: a new one has a failed Job replaced.
+    #: Whatever is new when somebody asks for another try: a failed Job is then replaced.
     retry: str = ""
+    #: Further variables of the pods, as a container has them.
+    env: tuple[Obj, ...] = ()
+    #: Stop the pods of a Job that is there.
+    suspended: bool = False
+    #: When pods last committed work, told to whoever preempts.
+    checkpoint: str | None = None
 
     @property
     def run(self) -> str:
@@ -51,7 +57,7 @@ class Work:
     @property
     def name(self) -> str:
         """Return the name of the Job and of its ConfigMap."""
-        how = [self.run, self.template.document(), self.backoff_limit, self.retry]
+        how = [self.run, self.template.document(), self.backoff_limit, self.retry, *self.env]
         return f"{self.owner.name}-{self.stage}-{short(how)}"
 
     def objects(self, platform: Platform) -> tuple[Obj, Obj]:
@@ -63,7 +69,13 @@ class Work:
         config_map = self.owner.child(CONFIG_MAPS, self.name, labels, {"data": data})
         queue = {Labels.QUEUE: self.queue_name} if self.queue_name else {}
         body = {"spec": self._job(labels, platform)}
-        return config_map, self.owner.child(JOBS, self.name, labels | queue, body)
+        job = self.owner.child(JOBS, self.name, labels | queue, body)
+        # These two come and go in a Job's life; neither is part of what it is.
+        if self.suspended:
+            job["spec"]["suspend"] = True
+        if self.checkpoint is not None:
+            job["metadata"]["annotations"][Annotations.CHECKPOINT] = self.checkpoint
+        return config_map, job
 
     def _job(self, labels: dict[str, str], platform: Platform) -> Obj:
         pod = worker_pod(
@@ -74,6 +86,7 @@ class Work:
             task_config_map=self.name,
             claims=claims_in(self.task.document()),
             writable=self.writes,
+            env=self.env,
         )
         spec: Obj = {
             "parallelism": self.parallelism,
@@ -131,13 +144,13 @@ def _failure_policy() -> Obj:
         "rules": [
             # Evictions and spot losses say nothing about the work: they do not count.
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            {
-                "action": "FailJob",
-                "onExitCodes": {
-                    "containerName": CONTAINER,
-                    "operator": "In",
-                    "values": [int(ExitCode.INVALID)],
-                },
-            },
+            # Nor does a pod that was told to go.
+            _on_exit("Ignore", ExitCode.STOPPED),
+            _on_exit("FailJob", ExitCode.INVALID),
         ]
     }
+
+
+def _on_exit(action: str, code: int) -> Obj:
+    codes = {"containerName": CONTAINER, "operator": "In", "values": [int(code)]}
+    return {"action": action, "onExitCodes": codes}

@@ -28,6 +28,10 @@ class Provider(Protocol):
         """Give images of this machine to the cluster's nodes."""
         ...
 
+    def load_layout(self, layout: Path) -> None:
+        """Give the images of an OCI layout to the cluster's nodes."""
+        ...
+
     def kubeconfig(self) -> Path:
         """The kubeconfig of the running cluster; raises ClusterError when there is none."""
         ...

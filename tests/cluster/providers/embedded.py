@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import build, debian, importing, install, mounts, seed, systemimages
+from cluster import build, debian, importing, install, mounts, pruning, seed, systemimages
 from cluster.components import ALL
 from cluster.console import ClusterError, say, step
 from cluster.controlplane import ControlPlane
@@ -56,9 +56,12 @@ class Embedded:
 
     def _prepare(self) -> None:
         debian.require({**debian.NODE, **debian.IMAGES})
-        build.ensure(ALL, self.settings.cache)
-        systemimages.ensure(self.settings.cache, envoy=True)
-        seed.ensure(self.settings.cache)
+        cache = self.settings.cache
+        built = build.ensure(ALL, cache)
+        layout = systemimages.ensure(cache, envoy=True)
+        seed.ensure(cache)
+        pruning.used([*(one.folder for one in built.values()), layout])
+        pruning.prune([cache / "build", cache / "images"])
 
     def _runs(self) -> bool:
         return (self._run / "ready").exists() and all(one.alive() for one in self._processes.recorded())
@@ -143,6 +146,11 @@ class Embedded:
         """Import images from buildah, sending only the layers that the node lacks."""
         self.kubeconfig()  # says so when the cluster is down
         importing.load(self._node(self._network()), images, self.settings.cache)
+
+    def load_layout(self, layout: Path) -> None:
+        """Import the images of an OCI layout."""
+        with systemimages.archive(layout) as archive:
+            self._node(self._network()).ctr("images", "import", archive)
 
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""

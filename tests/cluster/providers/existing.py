@@ -49,6 +49,10 @@ class Existing:
         """Impossible from outside."""
         raise ClusterError(f"push {', '.join(images)} to a registry that the cluster pulls from instead")
 
+    def load_layout(self, layout: Path) -> None:
+        """Impossible from outside."""
+        raise ClusterError(f"the images in {layout} cannot be given to a cluster that is not ours")
+
     def kubeconfig(self) -> Path:
         """The file the user named."""
         path = self.settings.kubeconfig

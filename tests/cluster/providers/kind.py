@@ -40,8 +40,8 @@ class Kind:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._kind("export", "kubeconfig", "--kubeconfig", self._file)
         layout = systemimages.ensure(self.settings.cache, envoy=False)
-        with step("Loading the system images"), systemimages.archive(layout) as archive:
-            self._kind("load", "image-archive", archive)
+        with step("Loading the system images"):
+            self.load_layout(layout)
         install.install(Kube(self._file), self.settings.cache, envoy=None, fresh=False)
         install.wait(Kube(self._file))
         return self._file
@@ -63,6 +63,11 @@ class Kind:
         """Load images from Docker."""
         with step(f"Loading {', '.join(images)}"):
             self._kind("load", "docker-image", *images)
+
+    def load_layout(self, layout: Path) -> None:
+        """Load the images of an OCI layout."""
+        with systemimages.archive(layout) as archive:
+            self._kind("load", "image-archive", archive)
 
     def kubeconfig(self) -> Path:
         """The kubeconfig written by ``up``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from builders.good import GOOD_CAPTION_JOBS
 from builders.manifests import Manifest, caption_job, rec_model, steps
 from builders.refusals import BOUNDS, RULES, Refusal
 from pydantic import BaseModel, ValidationError
@@ -44,6 +45,7 @@ def test_a_broken_rule_is_told_with_its_fix(refusal: Refusal) -> None:
             ),
             id="the small model, taught first",
         ),
+        *GOOD_CAPTION_JOBS,
         pytest.param(rec_model(), id="a RecModel that says only what it must"),
         pytest.param(rec_model(spec__serving={}), id="served with all defaults"),
         pytest.param(rec_model(spec__serving__rollout__steps=steps(1, 2, 100)), id="weights that rise"),

@@ -110,7 +110,7 @@ def test_the_status_is_written_apart_from_the_spec(kind: Kind) -> None:
         pytest.param(
             CAPTION_JOB,
             ["Stage", "Done", "Items", "Failed", "Per-s", "Ready", "Age"],
-            ["ETA", "Reused", "Vocabulary", "Coverage", "Reason", "Message"],
+            ["ETA", "Cost", "Next-run", "Reused", "Vocabulary", "Coverage", "Reason", "Message"],
             id="CaptionJob: how far, how fast, what is wrong",
         ),
         pytest.param(

@@ -82,6 +82,13 @@ def test_the_operator_accepts_its_environment(render: Callable[..., Any]) -> Non
     assert settings.captioner_image == "dev.local/fathom-captioner:0.1.0"
 
 
+def test_the_operator_knows_the_prices(render: Callable[..., Any]) -> None:
+    priced = environment(render(prices={"cpuHour": 0.05, "gpuHour": {"nvidia.com/gpu": 2.5}}))
+    prices = Settings.from_environment(priced).prices
+    assert prices.cost({"cpu": 36_000.0, "nvidia.com/gpu": 3600.0}) == "3.00 USD"
+    assert Settings.from_environment(environment(render())).prices.cost({"cpu": 3600.0}) is None
+
+
 def test_the_progress_service_has_the_address_pods_are_given_and_selects_the_leader(
     render: Callable[..., Any],
 ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from builders.captioned import Captions
+from builders.featured import Captions
 
 from fathom.errors import InvalidInputError
 from fathom.features import drift

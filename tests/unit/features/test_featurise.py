@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from builders.captioned import Captions, numbered
+from builders.featured import Captions, numbered
 
 from fathom import manifest
 from fathom.features import coverage, tables, vocabulary

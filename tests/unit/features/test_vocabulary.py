@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import plain_ngrams as reference
-from builders.captioned import make, numbered
+from builders.featured import make, numbered
 
 from fathom.features import vocabulary
 from fathom.features.aspect import VOCABULARY

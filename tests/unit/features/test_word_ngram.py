@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import plain_ngrams as reference
-from builders.captioned import Made, make, numbered
+from builders.featured import Made, make, numbered
 
 from fathom.features import stopwords
 from fathom.features.lexicon import Lexicon

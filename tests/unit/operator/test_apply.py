@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from builders.courses import completed
 from builders.seen import PLATFORM, captioning, carried_out, resource
 
 from fathom_api.recmodel import Serving, Version
 from fathom_operator.apply import RefusedError, apply_children, apply_status, changes
+from fathom_operator.captionjob.controller import CaptionJobController
 from fathom_operator.captionjob.decide import decide
+from fathom_operator.captionjob.observe import CaptionJobSeen
 from fathom_operator.events import post
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import ConflictError, InvalidError
 from fathom_operator.kube.resources import CAPTION_JOBS, Obj, Resource
-from fathom_operator.plan import Note, Plan, ref
+from fathom_operator.plan import Key, Note, Plan, ref
 from fathom_operator.recmodel.predictor import knative_service
+from fathom_operator.reconciler import Reconciler
+from fathom_operator.reports import Reports
 
 
 class Recorder(Kube):
@@ -37,8 +42,10 @@ class Recorder(Kube):
     def create(self, resource: Resource, namespace: str | None, obj: Obj) -> Obj:
         return self._write("create", resource.kind, obj)
 
-    def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
-        self._write("delete", resource.kind, name)
+    def delete(
+        self, resource: Resource, namespace: str | None, name: str, only_if: Obj | None = None
+    ) -> None:
+        self._write("delete", resource.kind, (name, only_if) if only_if else name)
 
     def _write(self, verb: str, what: str, body: Any) -> Obj:
         if self.trouble is not None and verb != "patch":
@@ -61,11 +68,17 @@ def test_what_is_there_is_not_written_again() -> None:
     assert list(changes(PLAN, carried_out(SEEN, PLAN).children)) == []
 
 
-def test_of_a_job_only_the_parallelism_follows() -> None:
-    wider = decide(captioning(spec__shards=4, spec__parallelism=3, spec__queueName="x"), PLATFORM)
-    children = carried_out(SEEN, PLAN).children
-    [change] = [c for c in changes(wider, children) if c.child["kind"] == "Job"]
-    assert change.patch == {"spec": {"parallelism": 3}}
+def test_a_resource_is_deleted_only_if_it_is_what_was_seen() -> None:
+    kube = Recorder()
+    obj = completed(spec__ttlSecondsAfterFinished=0).obj
+
+    class Expired(CaptionJobController):
+        def observe(self, kube: Kube, key: Key) -> CaptionJobSeen:
+            return captioning(obj["status"], spec__ttlSecondsAfterFinished=0)
+
+    expired = Expired(PLATFORM, Reports(lambda key, delay: None))
+    assert Reconciler(kube, expired).reconcile(Key("CaptionJob", "shop", "catalog")) is None
+    assert kube.writes == [("delete", "CaptionJob", ("catalog", {"uid": "0000-uid", "resourceVersion": "7"}))]
 
 
 def test_a_task_that_differs_is_applied() -> None:

@@ -6,87 +6,107 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders.outcomes import captioned, featurised, invalid, succeeded
+from builders.courses import begin, begun, captioned_and, name_of, plan_of, planning, task_of
+from builders.outcomes import captioned, featurised, invalid, planned, succeeded
 from builders.seen import (
-    PLATFORM,
     broken,
     captioning,
     carried_out,
     condition,
     done,
     ended,
+    halted,
     job,
     later,
     pod,
     report,
     stage_of,
     stuck,
+    suspended,
     with_job_status,
 )
 
-from fathom_api.progress import Outcome, Progress
-from fathom_operator.captionjob.decide import decide, refuse
+from fathom_api.progress import Progress
+from fathom_operator.captionjob.decide import refuse
 from fathom_operator.captionjob.observe import CaptionJobSeen
-from fathom_operator.plan import Plan, Ref
+from fathom_operator.plan import Ref
 
 PAIRS = {"uri": "pvc://media/pairs.parquet"}
 
 
-def plan_of(seen: CaptionJobSeen) -> Plan:
-    return decide(seen, PLATFORM)
-
-
-def name_of(plan: Plan) -> str:
-    return job(plan)["metadata"]["name"]
-
-
-def begun(**changes: Any) -> tuple[CaptionJobSeen, str]:
-    """Return a CaptionJob whose first Job has been made, and that Job's name."""
-    seen = captioning(**changes)
-    plan = plan_of(seen)
-    return carried_out(seen, plan), name_of(plan)
-
-
-def captioned_and(*outcomes: Outcome, **changes: Any) -> CaptionJobSeen:
-    """Return a CaptionJob whose caption Job is complete with these outcomes."""
-    seen, name = begun(spec__shards=len(outcomes), **changes)
-    pods = [done(name, outcome, index) for index, outcome in enumerate(outcomes)]
-    return ended(seen, name, "Complete", pods, succeeded=len(outcomes))
-
-
-def test_the_first_look_makes_the_caption_job_and_its_task() -> None:
+def test_the_first_look_makes_a_plan_of_one_pod() -> None:
     plan = plan_of(captioning(spec__shards=3, spec__parallelism=2))
     config_map, made = plan.desired
-    assert stage_of(plan) == ("Captioning", "Captioning")
-    assert plan.status["startTime"] == "2026-01-31T12:00:00Z"
+    assert stage_of(plan) == ("Planning", "Planning")
     assert config_map["metadata"]["name"] == made["metadata"]["name"]
-    assert made["metadata"]["name"].startswith("catalog-caption-")
+    assert made["metadata"]["name"].startswith("catalog-plan-")
     assert made["metadata"]["ownerReferences"][0]["uid"] == "0000-uid"
+    assert (made["spec"]["completions"], made["spec"]["parallelism"]) == (1, 1)
+    assert made["spec"]["template"]["spec"]["containers"][0]["args"][0] == "plan"
+    task = task_of(plan)
+    assert (task["kind"], task["shards"], task["run"]) == ("PlanTask", 3, 1)
+
+
+def test_what_the_spec_says_of_the_source_may_change_until_the_plan_is_done() -> None:
+    """The API server refuses such changes once `startTime` is set."""
+    plan = plan_of(captioning())
+    assert "startTime" not in plan.status
+    seen, _ = begun()
+    assert seen.obj["status"]["startTime"] == "2026-01-31T12:00:00Z"
+
+
+def test_the_plan_comes_before_the_captions_and_says_how_many_items_there_are() -> None:
+    seen, name = begun(plan=planned(total=90, failed=2), spec__shards=3, spec__parallelism=2)
+    [made] = [child for child in seen.children.values() if child["metadata"]["name"] == name][1:]
     spec = made["spec"]
+    assert name.startswith("catalog-caption-")
     assert (spec["completions"], spec["parallelism"], spec["completionMode"]) == (3, 2, "Indexed")
     assert spec["backoffLimitPerIndex"] == 4
-    assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["Ignore", "FailJob"]
-    assert spec["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"] == [65]
+    assert seen.status.stage == "Captioning"
+    assert (seen.status.items.total, seen.status.items.failed) == (90, 2)
+
+
+def test_pods_that_were_told_to_go_or_preempted_do_not_count_and_wrong_input_ends_the_job() -> None:
+    rules = job(plan_of(captioning()))["spec"]["podFailurePolicy"]["rules"]
+    assert [rule["action"] for rule in rules] == ["Ignore", "Ignore", "FailJob"]
+    assert rules[0]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+    assert [rule["onExitCodes"]["values"] for rule in rules[1:]] == [[143], [65]]
+
+
+def test_a_source_that_is_wrong_fails_before_any_gpu_is_asked_for() -> None:
+    seen = captioning(spec__template={"resources": {"limits": {"nvidia.com/gpu": 1}}})
+    plan = plan_of(seen)
+    assert job(plan)["spec"]["template"]["spec"]["containers"][0]["resources"] == {}
+    name = name_of(plan)
+    plan = plan_of(ended(carried_out(seen, plan), name, "Failed", [broken(name, invalid(), code=65)]))
+    assert stage_of(plan) == ("Failed", "MissingColumn")
+    assert "may still change" in condition(plan, "Ready")["message"]
+    assert "startTime" not in plan.status
+
+
+def test_more_unusable_rows_than_may_fail_stop_it_before_the_first_caption() -> None:
+    _, plan = planning(planned(total=100, failed=6))
+    assert stage_of(plan) == ("Failed", "TooManyFailedItems")
+    assert plan.desired == ()
 
 
 def test_the_longest_name_leaves_room_for_the_pods() -> None:
-    name = "x" * 40
-    made = name_of(plan_of(captioning(name=name, spec__shards=10_000)))
-    assert len(f"{made}-9999") <= 63
+    _, name = begun(name="x" * 40, spec__shards=10_000)
+    assert len(f"{name}-9999") <= 63
 
 
 def test_more_pods_than_shards_make_no_sense() -> None:
-    assert job(plan_of(captioning(spec__shards=2, spec__parallelism=8)))["spec"]["parallelism"] == 2
+    assert job(begin(spec__shards=2, spec__parallelism=8)[1])["spec"]["parallelism"] == 2
 
 
 def test_parallelism_follows_the_spec_while_the_job_stays_the_same() -> None:
-    one, two = (plan_of(captioning(spec__shards=4, spec__parallelism=p)) for p in (1, 2))
+    one, two = (begin(spec__shards=4, spec__parallelism=p)[1] for p in (1, 2))
     assert name_of(one) == name_of(two)
     assert job(two)["spec"]["parallelism"] == 2
 
 
 def test_a_queue_is_named_on_the_job_and_suspend_left_to_it() -> None:
-    made = job(plan_of(captioning(spec__queueName="gpus")))
+    made = job(begin(spec__queueName="gpus")[1])
     assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
     assert "suspend" not in made["spec"]
 
@@ -94,13 +114,13 @@ def test_a_queue_is_named_on_the_job_and_suspend_left_to_it() -> None:
 def test_fine_tuning_comes_first_and_its_model_captions() -> None:
     seen, name = begun(spec__fineTune=PAIRS)
     assert name.startswith("catalog-finetune-")
-    outcome = succeeded(
-        "pvc://features/catalog/model", progress=Progress(metrics={"epoch": 3.0, "loss": 1.5})
-    )
+    metrics = {"epoch": 3.0, "loss": 1.5, "cider": 0.8, "bleu4": 21.5, "token_f1": 0.5}
+    outcome = succeeded("pvc://features/catalog/model", progress=Progress(metrics=metrics))
     plan = plan_of(ended(seen, name, "Complete", [done(name, outcome)]))
     assert name_of(plan).startswith("catalog-caption-")
-    assert '"uri": "pvc://features/catalog/model"' in plan.desired[0]["data"]["task.json"]
-    assert plan.status["fineTune"]["loss"] == 1.5
+    assert task_of(plan)["model"]["uri"] == "pvc://features/catalog/model"
+    lesson = plan.status["fineTune"]
+    assert (lesson["loss"], lesson["cider"], lesson["bleu4"], lesson["tokenF1"]) == (1.5, 0.8, 21.5, 0.5)
     assert plan.status["fineTune"]["model"]["uri"] == "pvc://features/catalog/model"
 
 
@@ -162,10 +182,13 @@ def test_captions_then_features_then_complete() -> None:
     assert plan.status["features"] == {
         "uri": "pvc://features/catalog/features",
         "digest": featurised().digest,
+        "aspects": [],
         "vocabularySize": 40,
         "coverage": 0.9,
         "tokensPerItem": 6.5,
     }
+    assert plan.status["reportUri"] == "pvc://features/catalog/report/index.html"
+    assert plan.status["run"]["lastSuccessTime"] == "2026-01-31T13:00:00Z"
     assert plan.status["completionTime"] == "2026-01-31T13:00:00Z"
     assert condition(plan, "Ready")["status"] == "True"
 
@@ -218,18 +241,11 @@ def test_failure(pod_that_failed: Any, reason: str, words: str) -> None:
     assert plan.desired == ()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param({"retry": "please"}, id="the retry annotation"),
-        pytest.param({"spec__template": {"resources": {"limits": {"memory": "8Gi"}}}}, id="a new template"),
-    ],
-)
-def test_a_failed_job_is_replaced_on(change: dict[str, Any]) -> None:
+def test_a_failed_job_is_replaced_on_a_new_template() -> None:
     seen, name = begun()
     seen = ended(seen, name, "Failed", [broken(name)])
     seen = carried_out(seen, plan_of(seen))
-    fresh = captioning(seen.obj["status"], **change)
+    fresh = captioning(seen.obj["status"], spec__template={"resources": {"limits": {"memory": "8Gi"}}})
     plan = plan_of(replace(fresh, children=seen.children, jobs=seen.jobs, pods=seen.pods))
     assert stage_of(plan) == ("Captioning", "Captioning")
     assert name_of(plan) != name
@@ -252,14 +268,15 @@ def test_too_many_failed_items_stop_the_pods_and_keep_the_job() -> None:
     assert stage_of(plan) == ("Failed", "TooManyFailedItems")
     assert "6 of 100 items failed, 5% may" in condition(plan, "Ready")["message"]
     assert job(plan)["metadata"]["name"] == name
-    assert job(plan)["spec"]["parallelism"] == 0
+    assert job(plan)["spec"]["suspend"] is True
 
-    later_on = replace(carried_out(seen, plan), pods=(), reports={})
+    later_on = halted(replace(carried_out(seen, plan), pods=(), reports={}), name)
     assert stage_of(plan_of(later_on)) == ("Failed", "TooManyFailedItems")
 
     raised = captioning(plan.status, spec__failurePolicy={"maxFailedItems": 10})
     raised = replace(raised, children=later_on.children, jobs=later_on.jobs)
-    assert job(plan_of(raised))["spec"]["parallelism"] == 1
+    assert "suspend" not in job(plan_of(raised))["spec"]
+    assert stage_of(plan_of(raised)) == ("Captioning", "Captioning")
 
 
 def test_a_few_failed_items_do_not() -> None:
@@ -312,11 +329,7 @@ def test_pods_that_do_not_start(waiting: Any, reason: str, stalled: str, words: 
 
 def test_a_suspended_job_is_queued() -> None:
     seen, name = begun(spec__queueName="gpus")
-    children = {
-        k: c | {"spec": c["spec"] | {"suspend": True}} if k.kind == "Job" else c
-        for k, c in seen.children.items()
-    }
-    seen = with_job_status(replace(seen, children=children), name)
+    seen = with_job_status(suspended(seen, name), name)
     assert stage_of(plan_of(seen)) == ("Captioning", "Queued")
 
 
@@ -327,7 +340,7 @@ def test_a_pod_that_the_api_server_refuses_stalls_with_its_words() -> None:
 
 
 def test_a_spec_of_a_later_version_is_refused_in_words() -> None:
-    plan = plan_of(captioning(spec__model__engine="vllm"))
+    plan = plan_of(captioning(spec__model__engine="Oracle"))
     assert stage_of(plan)[1] == "InvalidSpec"
     assert "spec.model.engine" in condition(plan, "Ready")["message"]
 

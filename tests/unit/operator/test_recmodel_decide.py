@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -24,10 +25,10 @@ from builders.seen import (
     with_job_status,
 )
 
-from fathom_api.captionjob import FeatureArtifact
+from fathom_api.captionjob import AspectFeatures, FeatureArtifact
 from fathom_operator.plan import Key, Plan, Ref
 from fathom_operator.recmodel.decide import decide, refuse
-from fathom_operator.recmodel.observe import CaptionsSeen, RecModelSeen
+from fathom_operator.recmodel.observe import CaptionsSeen, RecModelSeen, captions_seen
 
 CAPTIONS = [{"captionJob": "catalog"}]
 GATE = {"gate": {"against": ["Serving", "WithoutCaptions"]}}
@@ -94,6 +95,60 @@ def test_it_waits_for_its_captions(
     assert words in condition(plan, "Ready")["message"]
     assert plan.waits_for == {Key("CaptionJob", "shop", "catalog")}
     assert plan.desired == ()
+
+
+def test_another_try_of_a_rejected_version_gets_todays_image() -> None:
+    """What was wrong may have been the image."""
+    seen = ranking(spec__serving=KNATIVE)
+    seen = step(step(seen), evaluated(Captions=0.7))
+    old = seen.status.candidate
+    assert old is not None
+    tried = old.model_copy(update={"image": "ranker:0"})
+    seen = replace(seen, status=seen.status.model_copy(update={"candidate": tried}))
+    plan = plan_of(seen)
+    assert stage_of(plan)[0] == "Deploying"
+    assert plan.status["candidate"]["image"] == PLATFORM.ranker_image
+
+
+ASPECTS = [
+    pytest.param(["caption"], "caption", "Training", id="a single prompt's"),
+    pytest.param(["subject", "mood"], "mood", "Training", id="one of several"),
+    pytest.param([], "mood", "Training", id="nobody told which there are"),
+    pytest.param(["subject", "mood"], "caption", "Pending", id="none of them"),
+]
+
+
+@pytest.mark.parametrize(("there", "asked", "stage"), ASPECTS)
+def test_aspects(there: list[str], asked: str, stage: str) -> None:
+    features = FeatureArtifact(
+        uri="pvc://f/f", digest="sha256:1", aspects=[AspectFeatures(name=name) for name in there]
+    )
+    captions = CaptionsSeen("catalog", "Complete", features)
+    wanted = [{"captionJob": "catalog", "aspect": asked}]
+    plan = plan_of(ranking(captions={"catalog": captions}, spec__features__captions=wanted))
+    assert stage_of(plan)[0] == stage
+    if stage == "Pending":
+        assert stage_of(plan)[1] == "InvalidSpec"
+        assert "has no aspect caption, only subject, mood" in condition(plan, "Ready")["message"]
+
+
+def test_two_aspects_of_one_captionjob_are_two_features_of_one_folder() -> None:
+    wanted = [{"captionJob": "catalog", "aspect": aspect} for aspect in ("subject", "mood")]
+    plan = plan_of(ranking(captions={"catalog": captions_complete()}, spec__features__captions=wanted))
+    task = json.loads(plan.desired[0]["data"]["task.json"])
+    assert [feature["aspect"] for feature in task["features"]["captions"]] == ["subject", "mood"]
+    assert task["captionFeatures"] == {"catalog": "pvc://features/catalog/features"}
+    assert plan.waits_for == {Key("CaptionJob", "shop", "catalog")}
+
+
+def test_features_stay_in_use_while_newer_ones_are_made() -> None:
+    obj = {
+        "metadata": {"name": "catalog"},
+        "status": {"stage": "Captioning", "features": {"uri": "pvc://f/f", "digest": "sha256:1"}},
+    }
+    features = captions_seen(obj).features
+    assert features is not None
+    assert features.digest == "sha256:1"
 
 
 def test_the_model_then_its_controls_then_the_evaluation_one_after_the_other() -> None:

@@ -9,8 +9,9 @@ import pytest
 from builders.manifests import steps
 from builders.seen import NOW, PLATFORM, condition, later, pod, ranking, stage_of
 
+from fathom_operator import apply
 from fathom_operator.kube.resources import Obj
-from fathom_operator.plan import Plan, Ref
+from fathom_operator.plan import Plan, Ref, ref
 from fathom_operator.recmodel.decide import decide
 from fathom_operator.recmodel.observe import RecModelSeen
 from fathom_operator.recmodel.services import RevisionView, ServiceView
@@ -100,11 +101,64 @@ def test_the_first_version_gets_all_requests_when_it_is_ready() -> None:
     seen = knative(rolling(stable=None), NEW, None, revisions(NEW), latest="r1", rolled_out="r1", r1=100)
     plan = plan_of(seen)
     assert stage_of(plan) == ("Serving", "Serving")
-    assert plan.status["stable"] == version(NEW) | {"promotedAt": text(NOW)}
+    assert plan.status["stable"] == version(NEW) | {"image": "ranker:1", "promotedAt": text(NOW)}
     assert plan.status["url"] == "http://movies.example.com"
     assert "candidate" not in plan.status
     assert "rollout" not in plan.status
     assert condition(plan, "Serving")["status"] == "True"
+
+
+def test_it_serves_only_once_it_has_an_address() -> None:
+    seen = knative(rolling(stable=None), NEW, None, revisions(NEW), latest="r1", rolled_out="r1", r1=100)
+    nowhere = replace(seen, services={"movies": replace(seen.services["movies"], url=None)})
+    plan = plan_of(nowhere)
+    assert stage_of(plan) == ("Deploying", "Deploying")
+    assert condition(plan, "Serving")["status"] == "False"
+    assert condition(plan, "Ready")["status"] == "False"
+    assert plan.status["stable"]["name"] == NEW
+
+
+@pytest.mark.parametrize(
+    ("changes", "rolls"),
+    [
+        pytest.param({"platform": {"ranker_image": "ranker:2"}}, False, id="a chart upgrade"),
+        pytest.param({"platform": {"image_pull_policy": "Always"}}, False, id="another default pull policy"),
+        pytest.param({"mode": {"image": "ours:1"}}, True, id="an image that the user names"),
+        pytest.param({"mode": {"replicas": 2}}, True, id="more replicas"),
+        pytest.param(
+            {"mode": {"rollout": {"progressDeadline": "1m"}}}, False, id="patience with the next version"
+        ),
+    ],
+)
+@pytest.mark.parametrize("mode", [KNATIVE, STANDARD], ids=["Knative", "Standard"])
+def test_what_rolls_a_served_version(mode: dict[str, Any], changes: dict[str, Any], rolls: bool) -> None:
+    made = decide(serving(OLD, mode), PLATFORM)
+    platform = replace(PLATFORM, **changes.get("platform", {}))
+    again = decide(serving(OLD, mode | changes.get("mode", {})), platform)
+    children = {ref(child): child for child in made.desired}
+    rolled = [change.child["kind"] for change in apply.changes(again, children)]
+    assert rolled == (["InferenceService"] if rolls else [])
+
+
+def test_the_image_is_fixed_when_a_rollout_begins() -> None:
+    candidate = version(NEW) | {"image": "ranker:0"}
+    seen = rolling()
+    seen = replace(
+        seen, status=type(seen.status).model_validate(seen.obj["status"] | {"candidate": candidate})
+    )
+    seen = knative(seen, OLD, None, revisions(OLD), **STABLE)
+    plan = plan_of(seen)
+    assert (told(plan), plan.status["candidate"]["image"]) == ((NEW, 10), "ranker:0")
+    [isvc] = [child for child in plan.desired if child["kind"] == "InferenceService"]
+    assert isvc["spec"]["predictor"]["containers"][0]["image"] == "ranker:0"
+
+
+def test_a_version_comes_back_with_the_image_it_was_served_with() -> None:
+    """After a candidate was rejected, say, and the chart has been upgraded in the meantime."""
+    status = {"stage": "Serving", "stable": version(OLD) | {"image": "ranker:0"}}
+    plan = plan_of(ranking(status, spec__serving=KNATIVE))
+    [isvc] = [child for child in plan.desired if child["kind"] == "InferenceService"]
+    assert isvc["spec"]["predictor"]["containers"][0]["image"] == "ranker:0"
 
 
 STABLE: dict[str, Any] = {"latest": "r1", "rolled_out": "r1", "r1": 100}

@@ -29,7 +29,13 @@ def test_namespaces_are_separated_by_commas() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("FATHOM_WORKERS", "0"), ("FATHOM_IMAGE_PULL_POLICY", "sometimes"), ("FATHOM_HTTP_PORT", "http")],
+    [
+        ("FATHOM_WORKERS", "0"),
+        ("FATHOM_IMAGE_PULL_POLICY", "sometimes"),
+        ("FATHOM_HTTP_PORT", "http"),
+        ("FATHOM_PRICES", "cheap"),
+        ("FATHOM_PRICES", '{"cpuHour": -1}'),
+    ],
 )
 def test_a_wrong_value_is_named(name: str, value: str) -> None:
     with pytest.raises(ValidationError, match=name):

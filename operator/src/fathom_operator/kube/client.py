@@ -115,10 +115,19 @@ class Kube:
         path = resource.path(namespace, name)
         return self._call("PATCH", path, {"fieldManager": FIELD_MANAGER}, changes, _MERGE)
 
-    def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
-        """Delete an object and, in the background, what it owns; no error if it is gone already."""
+    def delete(
+        self, resource: Resource, namespace: str | None, name: str, only_if: Obj | None = None
+    ) -> None:
+        """Delete an object and, in the background, what it owns; no error if it is gone already.
+
+        Raises:
+            ConflictError: its `uid` or `resourceVersion` is not that of `only_if`.
+        """
+        options: Obj = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if only_if is not None:
+            options["preconditions"] = only_if
         try:
-            self._call("DELETE", resource.path(namespace, name), {"propagationPolicy": "Background"})
+            self._call("DELETE", resource.path(namespace, name), body=options)
         except NotFoundError:
             return
 

@@ -106,7 +106,7 @@ def _settled(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Want
     if candidate is None or candidate.name != course.version:
         return None
     if status.rollout is not None and course.spec.serving is not None:
-        return _deploying(status, candidate, delete)
+        return _deploying(course, status, candidate, delete)
     if course.spec.serving is None and status.stage == "Complete":
         return _complete(status, delete)
     return None
@@ -123,14 +123,18 @@ def _next(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Want:
         return _complete(now.status, now.delete)
     candidate, closed = now.status.candidate, failed(now.status.gates)
     if candidate is not None and closed is None:
-        return _deploying(now.status, candidate, now.delete)
+        return _deploying(course, now.status, candidate, now.delete)
     rejection = _rejection(
         seen, now.status, course.version, Reason.GATE_FAILED, closed or "nothing was trained"
     )
     return _rejected(with_rejection(now.status, rejection), rejection, now.delete)
 
 
-def _deploying(status: RecModelStatus, candidate: Version, delete: tuple[Ref, ...]) -> Want:
+def _deploying(course: Course, status: RecModelStatus, candidate: Version, delete: tuple[Ref, ...]) -> Want:
+    # Fixed with the begin of the rollout; another try of a version that was rejected gets today's.
+    fixed = candidate.image if status.rollout is not None else None
+    candidate = candidate.model_copy(update={"image": fixed or course.platform.ranker_image})
+    status = status.model_copy(update={"candidate": candidate})
     why = Failure(Reason.DEPLOYING, f"deploying {candidate.name}")
     return Want(status, "Deploying", why, "Reconciling", delete=delete, deploy=candidate)
 

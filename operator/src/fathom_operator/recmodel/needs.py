@@ -33,8 +33,24 @@ def needs(seen: RecModelSeen) -> Needs:
     return Needs(features, missing, stalled, waits_for)
 
 
+def _unknown_aspect(seen: RecModelSeen) -> Failure | None:
+    for feature in seen.spec.features.captions if seen.spec else ():
+        captions = seen.captions.get(feature.caption_job)
+        aspects = [a.name for a in captions.features.aspects] if captions and captions.features else []
+        # None told: features of a tokeniser that speaks of no aspects hold what they hold.
+        if aspects and feature.aspect not in aspects:
+            message = (
+                f"CaptionJob {feature.caption_job} has no aspect {feature.aspect}, only "
+                f"{', '.join(aspects)}: correct the aspect in spec.features.captions"
+            )
+            return Failure(Reason.INVALID_SPEC, message)
+    return None
+
+
 def _missing(seen: RecModelSeen) -> tuple[Failure | None, bool]:
     namespace = seen.owner.namespace
+    if unknown := _unknown_aspect(seen):
+        return unknown, True
     absent = [name for name, captions in seen.captions.items() if captions is None]
     if absent:
         message = (

@@ -37,7 +37,7 @@ from fathom_operator.times import Clock
 
 @dataclass(frozen=True)
 class CaptionsSeen:
-    """A CaptionJob that a RecModel names; `features` once it is complete."""
+    """A CaptionJob that a RecModel names; `features` once there are any, while newer ones are made too."""
 
     name: str
     stage: str = "Pending"
@@ -93,7 +93,7 @@ def captions_seen(obj: Obj) -> CaptionsSeen:
     return CaptionsSeen(
         name=obj["metadata"]["name"],
         stage=status.stage,
-        features=status.features if status.stage == "Complete" else None,
+        features=status.features,
         message=ready.message if ready else "",
         stalled=stalled is not None and stalled.status == "True",
     )

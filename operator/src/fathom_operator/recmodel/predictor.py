@@ -14,6 +14,7 @@ from fathom_operator.pods import claim_mounts, container, pod, predictor_env
 
 STAGE: Final = "serve"
 PORT: Final = 8080
+_DRAIN_SECONDS: Final = 5
 #: KServe treats the container of this name as the predictor.
 _CONTAINER: Final = "kserve-container"
 
@@ -30,7 +31,8 @@ def knative_service(
     annotations = {"serving.kserve.io/deploymentMode": "Knative"}
     labels = owner.labels(STAGE, version.name)
     body = {"spec": {"predictor": _predictor(owner, serving, version, platform)}}
-    isvc = owner.child(INFERENCE_SERVICES, owner.name, labels, body, annotations)
+    made_from = _made_from(serving, version)
+    isvc = owner.child(INFERENCE_SERVICES, owner.name, labels, body, annotations, made_from=made_from)
     if percent is not None:
         # After the hash has been taken: KServe hands annotations on to the revision's template, so a hash
         # that changed with the share would start new pods at every step.
@@ -46,9 +48,17 @@ def standard_service(owner: Owner, serving: Serving, version: Version, platform:
         "serving.kserve.io/autoscalerClass": "none",
     }
     labels = owner.labels(STAGE, version.name) | {"networking.kserve.io/visibility": "cluster-local"}
-    body = {"spec": {"predictor": _predictor(owner, serving, version, platform)}}
+    predictor = _predictor(owner, serving, version, platform)
+    [main] = predictor["containers"]
+    grace = serving.termination_grace_period_seconds
+    if drain := _DRAIN_SECONDS if grace is None else min(_DRAIN_SECONDS, grace):
+        # Requests still come for a moment after a pod has left the Service's endpoints; Knative's proxy sees
+        # to that by itself, and lets nobody else.
+        main["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
     name = standard_name(owner, version)
-    return owner.child(INFERENCE_SERVICES, name, labels, body, annotations)
+    body = {"spec": {"predictor": predictor}}
+    made_from = _made_from(serving, version)
+    return owner.child(INFERENCE_SERVICES, name, labels, body, annotations, made_from=made_from)
 
 
 def stable_service(owner: Owner, version: Version) -> Obj:
@@ -57,6 +67,16 @@ def stable_service(owner: Owner, version: Version) -> Obj:
     ports = [{"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}]
     body = {"spec": {"selector": selector, "ports": ports}}
     return owner.child(SERVICES, owner.name, owner.labels(STAGE, version.name), body)
+
+
+def _made_from(serving: Serving, version: Version) -> Obj:
+    """Return what a predictor is replaced for: what people wrote, and the version.
+
+    Not for another default image or another operator: those would roll out under every served model at
+    once, without a canary. They come with the next version.
+    """
+    pods = {name: value for name, value in serving.document().items() if name != "rollout"}
+    return {"serving": pods, "version": [version.name, version.digest, version.uri, version.image]}
 
 
 def _predictor(owner: Owner, serving: Serving, version: Version, platform: Platform) -> Obj:
@@ -75,7 +95,7 @@ def _predictor(owner: Owner, serving: Serving, version: Version, platform: Platf
         serving,
         platform,
         name=_CONTAINER,
-        image=platform.ranker_image,
+        image=version.image or platform.ranker_image,
         args=args,
         env=predictor_env(),
         mounts=mounts,

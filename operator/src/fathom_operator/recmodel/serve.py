@@ -128,8 +128,11 @@ def _knative_sight(seen: RecModelSeen, view: ServiceView | None, candidate: Vers
 
 
 def _answers(seen: RecModelSeen, view: ServiceView | None) -> bool:
-    """Return whether a revision with requests is ready; `Ready` of the whole speaks of the latest only."""
-    if view is None:
+    """Return whether a revision with requests is ready, and where is known.
+
+    `Ready` of the whole speaks of the latest only, and the address may come a moment after the revision.
+    """
+    if view is None or view.url is None:
         return False
     return any(p > 0 and (r := seen.revisions.get(name)) and r.ready for name, p in view.traffic.items())
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import torch
 
 from fathom import manifest, storage
-from fathom.captioning import small_llava
+from fathom.captioning import small_llava, versions
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import CaptionModel
 
@@ -83,7 +83,7 @@ def _dtype(name: str, where: torch.device) -> torch.dtype:
 
 
 def _from_folder(uri: str) -> Checkpoint:
-    path = storage.existing(uri)
+    path = versions.latest(storage.existing_local(uri))
     if not path.is_dir():
         raise InvalidInputError(
             "NotACheckpoint", f"{uri}: a file; name the folder with config.json and *.safetensors"

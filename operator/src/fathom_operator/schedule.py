@@ -1,0 +1,51 @@
+"""When a schedule is due: cron in a time zone; pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+_MACROS: Final = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+}
+
+
+def next_time(schedule: str, time_zone: str, after: datetime) -> datetime:
+    """Return the first time of `schedule` after `after`, in UTC.
+
+    A time that the clocks skip in spring is taken right after the gap; one that they repeat comes once.
+
+    Raises:
+        ValueError: there is no such schedule or time zone; the message says the fix.
+    """
+    begin = after.astimezone(_zone(time_zone))
+    try:
+        return next(CronSim(_MACROS.get(schedule, schedule), begin)).astimezone(UTC)
+    except StopIteration as error:
+        raise ValueError(_refusal(schedule, "it never comes")) from error
+    except CronSimError as error:
+        raise ValueError(_refusal(schedule, str(error).lower())) from error
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    # A name that is a folder, or leads out of the database, is no time zone either.
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"spec.refresh.timeZone: there is no time zone {name}: name one of the IANA database, such as "
+            "Europe/Berlin or Etc/UTC"
+        ) from error
+
+
+def _refusal(schedule: str, why: str) -> str:
+    return (
+        f"spec.refresh.schedule: {schedule} is no schedule ({why}): write minute, hour, day of month, month "
+        "and day of week, as in 0 3 * * *"
+    )

@@ -1,0 +1,91 @@
+"""What some tests need beside the cluster: Kueue, which queues Jobs, and a server that speaks S3."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cluster import build, oci, systemimages, tools
+from cluster.components import KUEUE, S3_SERVER, Component
+from cluster.console import step
+from cluster.providers import Provider
+from cluster.shell import locked, run
+
+NAMESPACE = "kueue-system"
+RELEASE = "kueue"
+#: Kueue watches our Jobs and no other kind: its webhooks then stand in nobody else's way.
+_CONFIGURATION = {
+    "apiVersion": "config.kueue.x-k8s.io/v1beta1",
+    "kind": "Configuration",
+    "health": {"healthProbeBindAddress": ":8081"},
+    "metrics": {"bindAddress": ":8443"},
+    "webhook": {"port": 9443},
+    "internalCertManagement": {"enable": True},
+    "integrations": {"frameworks": ["batch/job"]},
+}
+
+
+def add_s3_server(provider: Provider, cache: Path) -> str:
+    """Give the nodes an image of versitygw and return its name."""
+    return _image(provider, S3_SERVER, "versitygw", "/versitygw", cache)
+
+
+def add_kueue(provider: Provider, cache: Path) -> None:
+    """Install Kueue and wait until it serves."""
+    image = _image(provider, KUEUE, "kueue", "/manager", cache)
+    chart = build.location(KUEUE, cache).chart("sigs.k8s.io/kueue")
+    options = ["-n", NAMESPACE, "--create-namespace", "--wait", "--timeout", "5m", "--values", "-"]
+    with step("Installing Kueue"):
+        _helm(
+            provider, "upgrade", "--install", RELEASE, chart, *options, stdin=yaml.safe_dump(_values(image))
+        )
+
+
+def remove_kueue(provider: Provider) -> None:
+    """Uninstall Kueue."""
+    with step("Removing Kueue"):
+        _helm(provider, "uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found", "--wait")
+
+
+def _values(image: str) -> dict[str, Any]:
+    repository, _, tag = image.partition(":")
+    manager = {
+        "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
+        "resources": {"requests": {"cpu": "10m"}},
+    }
+    ready = {"initialDelaySeconds": 1, "periodSeconds": 1}
+    return {
+        "controllerManager": {"manager": manager, "readinessProbe": ready},
+        "managerConfig": {"controllerManagerConfigYaml": yaml.safe_dump(_CONFIGURATION)},
+    }
+
+
+def _helm(provider: Provider, *words: str | Path, stdin: str | None = None) -> None:
+    run([tools.helm(), *words], env={"KUBECONFIG": str(provider.kubeconfig())}, stdin=stdin)
+
+
+def _image(provider: Provider, component: Component, binary: str, path: str, cache: Path) -> str:
+    """Give the nodes an image with `binary` at `path`, where its manifests look for it; return its name."""
+    built = build.ensure([component], cache)[component.name]
+    name = systemimages.name(binary)
+    folder = cache / "images" / f"{component.name}{path.replace('/', '-')}-{build.key(component)}"
+    with locked(cache / "images.lock", f"writing the image of {binary}"):
+        if not folder.exists():
+            _write(folder, name, built.binary(binary), path)
+    provider.load_layout(folder)
+    return name
+
+
+def _write(folder: Path, name: str, binary: Path, path: str) -> None:
+    unfinished = folder.with_name(f".{folder.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    layout = oci.Layout(unfinished)
+    layer = layout.add_files({path: binary})
+    layout.add_image(name, [layer], oci.Program(entrypoint=[path]))
+    layout.finish()
+    unfinished.rename(folder)
+
+
+ADDONS: dict[str, Callable[[Provider, Path], object]] = {"kueue": add_kueue, "s3-server": add_s3_server}
