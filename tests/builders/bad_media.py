@@ -246,7 +246,7 @@ KINDS: list[Kind] = [
     Kind("Web servers", "an answer without end", web("/endless"), "MediaTooLarge"),
     Kind("Web servers", "200 MiB in 200 kB of gzip", web("/bomb"), "MediaTooLarge"),
     Kind("Web servers", "a gzipped picture", web("/zipped.png"), CAPTIONED),
-    Kind("Web servers", "an encoding that nobody asked for", web("/brotli"), "UnsupportedFormat"),
+    clip("Web servers", "an encoding that nobody asked for", web("/brotli"), "UnsupportedFormat"),
     clip("text", b"hello", "NotAVideo"),
     clip("an HTML page", b"<html>", "HtmlInsteadOfMedia"),
     clip("an HLS playlist of local files", _PLAYLIST, "NotAVideo"),
@@ -262,7 +262,7 @@ KINDS: list[Kind] = [
         "longer than allowed",
         lambda p: video(30, 1),
         "VideoTooLong",
-        source=VIDEO | {"video": {"maxDuration": "10s"}},
+        maxDuration="10s",
     ),
     Kind(
         "Videos",
