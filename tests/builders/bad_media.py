@@ -246,7 +246,7 @@ KINDS: list[Kind] = [
     Kind("Web servers", "an answer without end", web("/endless"), "MediaTooLarge"),
     Kind("Web servers", "200 MiB in 200 kB of gzip", web("/bomb"), "MediaTooLarge"),
     Kind("Web servers", "a gzipped picture", web("/zipped.png"), CAPTIONED),
-    clip("Web servers", "an encoding that nobody asked for", web("/brotli"), "UnsupportedFormat"),
+    Kind("Web servers", "an encoding that nobody asked for", web("/brotli"), "UnsupportedFormat"),
     clip("text", b"hello", "NotAVideo"),
     clip("an HTML page", b"<html>", "HtmlInsteadOfMedia"),
     clip("an HLS playlist of local files", _PLAYLIST, "NotAVideo"),
@@ -264,8 +264,7 @@ KINDS: list[Kind] = [
         "VideoTooLong",
         maxDuration="10s",
     ),
-    Kind(
-        "Videos",
+    clip(
         "6 seconds that claim to be years",
         lambda p: patched(video(), b"mdhd", 16, 2**32 - 1),
         CAPTIONED,
