@@ -262,10 +262,9 @@ KINDS: list[Kind] = [
         "longer than allowed",
         lambda p: video(30, 1),
         "VideoTooLong",
-        source=VIDEO | {"video": {"maxDuration": "10s"}},
+        maxDuration="10s",
     ),
-    Kind(
-        "Videos",
+    clip(
         "6 seconds that claim to be years",
         lambda p: patched(video(), b"mdhd", 16, 2**32 - 1),
         CAPTIONED,
