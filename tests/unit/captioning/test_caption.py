@@ -70,7 +70,9 @@ class World:
 
     def history(self, kind: history.Kind) -> list[str]:
         """The items of all rows that were ever written."""
-        return [i for rows in history.rows(self.output / "history", kind, ["item_id"]) for i in rows["item_id"]]
+        return [
+            i for rows in history.rows(self.output / "history", kind, ["item_id"]) for i in rows["item_id"]
+        ]
 
     def captions(self, shards: int = 1) -> Captions:
         return Captions(self.output, shards)
