@@ -17,8 +17,8 @@ class SemanticIds(ApiModel):
     codebook_size: int = Field(default=256, ge=2, le=65_536, description="Codes of one level.")
     encoder: ModelUri | None = Field(
         default=None,
-        description="Encoder of text in Hugging Face's format. Unset, captions are embedded by latent semantic "
-        "analysis of their words.",
+        description="Encoder of text in Hugging Face's format. Unset, captions are embedded by latent "
+        "semantic analysis of their words.",
     )
 
 
