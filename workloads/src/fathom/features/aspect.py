@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
 from fathom import storage
@@ -13,13 +12,14 @@ from fathom.features.encoding import encode
 from fathom.features.sequences import spooling
 from fathom.features.tokenisers.base import Batch, Before, Learned, Tokeniser
 from fathom.features.vocabulary import Numbering, Vocabulary
+from fathom.storage import Location
 from fathom_api.tokens import CaptionFeatures
 
 VOCABULARY: Final = "vocabulary.parquet"
 
 
 def make(
-    folder: Path,
+    folder: Location,
     captions: Callable[[], Iterator[Batch]],
     items: int,
     strategy: Tokeniser,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from fathom import manifest, storage
@@ -16,6 +15,7 @@ from fathom.features.coverage import Coverage
 from fathom.features.tokenisers import Tokeniser, open_tokeniser
 from fathom.features.tokenisers.base import Batch
 from fathom.progress import Reporter, reporter
+from fathom.storage import Location
 from fathom_api.progress import Outcome, Progress
 from fathom_api.tasks import FeaturiseTask
 
@@ -52,16 +52,21 @@ class Run(Protocol):
 
 
 def featurise(task: FeaturiseTask) -> Outcome:
-    """Write the features of all captions below the task's folder, unless they are there already.
+    """Write the features of all captions below the task's folder, unless they are there, and the report.
 
     Raises:
         InvalidInputError: a shard is unfinished, its captions are damaged, or the tokenizer cannot be had.
     """
+    from fathom.report import captions as report
+
     root = storage.existing(task.output)
-    return write(task, root, Captions(root, task.shards))
+    captions = Captions(root, task.shards)
+    outcome = write(task, root, captions)
+    report.write(root, task, captions)
+    return outcome
 
 
-def write(task: FeaturiseTask, root: Path, captions: Run) -> Outcome:
+def write(task: FeaturiseTask, root: Location, captions: Run) -> Outcome:
     """Write the features of `captions` below `root`, unless they are there already."""
     folder = root / FOLDER
     made_from = _made_from(task, captions)
@@ -86,12 +91,12 @@ def _made_from(task: FeaturiseTask, captions: Run) -> dict[str, str]:
     }
 
 
-def _strategy(task: FeaturiseTask, root: Path, name: str) -> Tokeniser:
+def _strategy(task: FeaturiseTask, root: Location, name: str) -> Tokeniser:
     structured = any(prompt.name == name and prompt.json_schema for prompt in task.model.questions())
     return open_tokeniser(task.features, task.model, _checkpoint(task, root), structured=structured)
 
 
-def _checkpoint(task: FeaturiseTask, root: Path) -> str:
+def _checkpoint(task: FeaturiseTask, root: Location) -> str:
     """Return where the tokenizer of the model that captioned is; nowhere behind an endpoint."""
     if task.model.uri is None:
         return ""
@@ -102,7 +107,7 @@ def _checkpoint(task: FeaturiseTask, root: Path) -> str:
     return name if scheme == "hf" else str(storage.resolve(task.model.uri))
 
 
-def _finished(folder: Path, made_from: dict[str, str]) -> manifest.Manifest | None:
+def _finished(folder: Location, made_from: dict[str, str]) -> manifest.Manifest | None:
     """Return the manifest of `folder` if it was made from the same and is whole."""
     try:
         if (found := manifest.read(folder)) is not None and found.made_from == made_from:
@@ -113,7 +118,7 @@ def _finished(folder: Path, made_from: dict[str, str]) -> manifest.Manifest | No
 
 
 def _make(
-    folder: Path,
+    folder: Location,
     task: FeaturiseTask,
     captions: Run,
     strategies: dict[str, Tokeniser],
@@ -141,7 +146,7 @@ def _make(
     return manifest.write(folder, KIND, counts=counts, made_from=made_from)
 
 
-def _before(folder: Path) -> drift.Before | None:
+def _before(folder: Location) -> drift.Before | None:
     """Return what there is to compare with; nothing if the features before are unfinished or damaged."""
     try:
         return drift.snapshots(folder)
@@ -162,7 +167,7 @@ class _Telling:
         self.report.update(Progress(total=self.total, done=self.done + encoded))
 
 
-def _remove(folder: Path) -> None:
+def _remove(folder: Location) -> None:
     for file in folder.iterdir():
         file.unlink()
     # Object stores have no empty folders.

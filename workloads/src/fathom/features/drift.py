@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -23,6 +22,7 @@ from fathom.errors import InvalidInputError
 from fathom.features import coverage, tables, vocabulary
 from fathom.features.aspect import VOCABULARY
 from fathom.features.coverage import Coverage
+from fathom.storage import Location
 from fathom_api.meta import StatusModel
 
 pc: Any = pyarrow.compute
@@ -109,12 +109,12 @@ class Run(Protocol):
         ...
 
 
-def aspects(folder: Path) -> set[str]:
+def aspects(folder: Location) -> set[str]:
     """Return the aspects that have features in `folder`."""
     return {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
 
 
-def snapshots(folder: Path) -> Before:
+def snapshots(folder: Location) -> Before:
     """Return what is remembered of the features in `folder`.
 
     Raises:
@@ -124,7 +124,7 @@ def snapshots(folder: Path) -> Before:
     return Before(sealed.digest, {name: snapshot(folder / name) for name in sorted(aspects(folder))})
 
 
-def snapshot(folder: Path) -> Snapshot:
+def snapshot(folder: Location) -> Snapshot:
     """Return what is remembered of the features of an aspect."""
     known = vocabulary.read(folder / VOCABULARY)
     if known is None:
@@ -176,7 +176,7 @@ def psi(before: dict[str, int], after: dict[str, int]) -> float:
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def between(before: Path, after: Path) -> Drift:
+def between(before: Location, after: Location) -> Drift:
     """Return the drift between two folders of features.
 
     Raises:
@@ -189,7 +189,7 @@ def between(before: Path, after: Path) -> Drift:
     return Drift(before=then.digest, after=now.digest, aspects=shared)
 
 
-def write(folder: Path, before: Before | None, captions: Run) -> None:
+def write(folder: Location, before: Before | None, captions: Run) -> None:
     """Write how far the features in `folder`, not sealed yet, are from those `before` them."""
     (folder / NAME).unlink(missing_ok=True)
     if before is None:
@@ -257,7 +257,7 @@ def _matched(before: NDArray[np.uint64], after: NDArray[np.uint64]) -> tuple[int
     return len(old), int((before[old, 1] != after[new, 1]).sum())
 
 
-def _items(path: Path, names: NDArray[np.uint64]) -> Iterator[NDArray[np.uint64]]:
+def _items(path: Location, names: NDArray[np.uint64]) -> Iterator[NDArray[np.uint64]]:
     with path.open("rb") as file:
         for batch in pq.ParquetFile(file).iter_batches(columns=["item_id", "tokens"]):
             tokens = batch["tokens"]

@@ -89,7 +89,7 @@ class Grams:
 
     def names(self, source: Names) -> list[str]:
         """Return what each n-gram is called."""
-        single = [source.names[symbol] for symbol in self.levels[0].keys.tolist()]
+        single: list[str] = [source.names[int(symbol)] for symbol in self.levels[0].keys]
         named, width = [single], max(len(single), 1)
         for level in self.levels[1:]:
             parents, lasts = np.divmod(level.keys, width)

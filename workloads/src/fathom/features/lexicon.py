@@ -32,7 +32,7 @@ _TABLE: Final = bytes(_plain(byte) for byte in range(256))
 
 
 class Lexicon:
-    """The words seen so far: word i is `names[i]`. With `punctuation`, it tells where punctuation parts them."""
+    """The words seen so far: word i is `names[i]`. With `punctuation`, joints tell where it is."""
 
     def __init__(self, *, punctuation: bool = True) -> None:
         self._punctuation = punctuation

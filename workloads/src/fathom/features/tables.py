@@ -5,15 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fathom.features.sequences import spooling
-from fathom.storage import appearing
+from fathom.storage import Location, appearing
 
 #: Items that are sorted in memory at once.
 BUCKET_ROWS: Final = 1 << 18
@@ -29,7 +28,7 @@ FEATURES: Final = pa.schema(
 class Writer:
     """Collects items in any order; the table that comes of it is the same whatever order they came in."""
 
-    def __init__(self, buckets: Sequence[pa.RecordBatchWriter]) -> None:
+    def __init__(self, buckets: Sequence[pa.ipc.RecordBatchFileWriter]) -> None:
         self._buckets = buckets
 
     def write(self, item_ids: pa.Array, tokens: pa.Array) -> None:
@@ -46,7 +45,7 @@ class Writer:
 
 
 @contextmanager
-def features(path: Path, items: int, bucket_rows: int = BUCKET_ROWS) -> Generator[Writer]:
+def features(path: Location, items: int, bucket_rows: int = BUCKET_ROWS) -> Generator[Writer]:
     """Yield a writer for `items` items; on success the table appears at `path`.
 
     Items are spooled to buckets by a hash of their ids and each bucket is sorted alone: memory stays flat.
@@ -56,7 +55,7 @@ def features(path: Path, items: int, bucket_rows: int = BUCKET_ROWS) -> Generato
         with ExitStack() as writers:
             yield Writer([writers.enter_context(pa.ipc.new_file(str(file), FEATURES)) for file in files])
         # No two ids are the same: a dictionary of them would only cost time.
-        written = {"compression": "zstd", "use_dictionary": ["tokens.list.element"]}
+        written: dict[str, Any] = {"compression": "zstd", "use_dictionary": ["tokens.list.element"]}
         with appearing(path) as temporary, pq.ParquetWriter(temporary, FEATURES, **written) as out:
             for file in files:
                 with pa.memory_map(str(file)) as mapped:

@@ -1,7 +1,7 @@
 """Vocabularies: which id each token has. They only grow; an id never comes to mean something else.
 
-A vocabulary is known by its `id`, a digest of what decides the meaning of its tokens and of its first tokens. As
-long as the former stays, a later run appends to it; otherwise another vocabulary with another id begins.
+A vocabulary is known by its `id`, a digest of what decides the meaning of its tokens and of its first tokens.
+As long as the former stays, a later run appends to it; otherwise another vocabulary with another id begins.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
@@ -18,7 +17,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from fathom.features.counting import Ints
-from fathom.storage import appearing, digest_bytes
+from fathom.storage import Location, appearing, digest_bytes
 
 pc: Any = pyarrow.compute
 #: Ids of tokens: 0 pads, 1 is a caption without any known token, 2 an item without caption; tokens follow.
@@ -138,7 +137,7 @@ def _begun(meaning: Mapping[str, str], tokens: Sequence[str]) -> str:
     return digest_bytes("\n".join([text, *tokens]).encode())
 
 
-def write(path: Path, vocabulary: Vocabulary) -> None:
+def write(path: Location, vocabulary: Vocabulary) -> None:
     """Write `vocabulary`; what is not a column is in the file's metadata."""
     columns = (vocabulary.ids, vocabulary.tokens, vocabulary.counts, vocabulary.since)
     about = {
@@ -153,7 +152,7 @@ def write(path: Path, vocabulary: Vocabulary) -> None:
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), temporary, compression="zstd")
 
 
-def read(path: Path) -> Vocabulary | None:
+def read(path: Location) -> Vocabulary | None:
     """Return the vocabulary at `path`; None where there is none, or none that can be read."""
     try:
         with path.open("rb") as file:
@@ -188,7 +187,7 @@ class Numbering:
 
     @classmethod
     def of(cls, ids: Ints, counts: Ints) -> Self:
-        """Number terms with these ids, in so many captions; of equally rare ones the lower id is the rarer."""
+        """Number terms with these ids, in so many captions; of equally rare ones the lower id comes first."""
         numbered = np.flatnonzero(ids != NONE)
         order = numbered[np.lexsort((ids[numbered], counts[numbered]))]
         ranks = np.full(len(ids), NONE, np.int64)

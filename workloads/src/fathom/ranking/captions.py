@@ -18,7 +18,7 @@ from fathom.features.tables import NAME as TABLE
 from fathom.features.vocabulary import FIRST, MISSING
 from fathom.ranking import tables
 from fathom.ranking.schema import FeatureField
-from fathom.storage import digest_bytes, existing
+from fathom.storage import digest_bytes, existing_local
 from fathom_api.captioning import ASPECT
 from fathom_api.recmodel import Arm, CaptionsFeature
 
@@ -64,7 +64,7 @@ def _read(feature: CaptionsFeature, folders: Mapping[str, str]) -> Captions:
             "MissingFeatures",
             f"captionFeatures has no folder for {job}; it has {', '.join(folders) or 'none'}",
         )
-    folder = existing(folders[job])
+    folder = existing_local(folders[job])
     sealed = manifest.verify(folder)
     aspect = folder / feature.aspect
     if not (aspect / TABLE).is_file():

@@ -18,6 +18,7 @@ from fathom.features.grams import Found
 from fathom.features.lexicon import Lexicon
 from fathom.features.sequences import Sequences, Spool
 from fathom.features.vocabulary import Terms, Vocabulary
+from fathom.storage import Location
 
 #: Captions looked at together: enough that what Python does for each batch does not count, and few
 #: enough to stay in a core's cache.
@@ -28,8 +29,15 @@ Corpus = Iterable[tuple[pa.Array, Sequences]]
 class Batch(Protocol):
     """Some items and their captions."""
 
-    item_ids: list[str]
-    captions: list[str]
+    @property
+    def item_ids(self) -> list[str]:
+        """Their ids."""
+        ...
+
+    @property
+    def captions(self) -> list[str]:
+        """Their captions, in the same order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Before:
     """
 
     vocabulary: Vocabulary | None = None
-    folder: Path | None = None
+    folder: Location | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +149,7 @@ def gathered(captions: Iterable[Batch], most: int = BATCH_ROWS) -> Iterator[tupl
 
 
 def read(captions: Iterable[Batch], path: Path, *, structured: bool, punctuation: bool = False) -> Read:
-    """Read all `captions`, JSON if `structured`, into a spool at `path`; with `punctuation` where it matters."""
+    """Read all `captions`, JSON if `structured`, into a spool at `path`; see Lexicon for `punctuation`."""
     lexicon = Fields() if structured else Lexicon(punctuation=punctuation)
     spool, counts = Spool(path), np.zeros(0, np.int64)
     for item_ids, texts in gathered(captions):

@@ -2,8 +2,8 @@
 
 Where a run of words is longer than `max_ngram`, or is not frequent enough as a whole, the longest phrases in
 it that are count: of "a small red car" with "red car" frequent, that is "small" and "red car". RAKE scores
-words by how long their phrases are within one document; a caption is too short for that, so phrases are chosen
-by in how many captions they are, the rarest first.
+words by how long their phrases are within one document; a caption is too short for that, so phrases are
+chosen by in how many captions they are, the rarest first.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """SemanticIds: prefixes of the residual-quantised codes of an embedding of the caption.
 
-Items with near embeddings share long prefixes, distant ones short ones or none; so a new item shares tokens with
-what it resembles. Of codes c_1 … c_L of K each, prefix i is number Σ_{t≤i} K^(i-t) · (c_t + 1) - 1, a different
-one for each prefix of any length ("Semantic IDs for industrial recommendation", prefix n-grams).
+Items with near embeddings share long prefixes, distant ones short ones or none; so a new item shares tokens
+with what it resembles. Of codes c_1 … c_L of K each, prefix i is number Σ_{t≤i} K^(i-t) · (c_t + 1) - 1, a
+different one for each prefix of any length ("Semantic IDs for industrial recommendation", prefix n-grams).
 
-What was learned, LSA and codebooks, is stored and never learned again: codes keep their meaning for as long as
-the parameters stay.
+What was learned, LSA and codebooks, is stored and never learned again: codes keep their meaning for as long
+as the parameters stay.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fathom.features.quantiser import Quantiser
 from fathom.features.sequences import APART, DIRECT, Sequences, Spool
 from fathom.features.tokenisers.base import Batch, Before, Learned, gathered
 from fathom.features.vocabulary import Terms
-from fathom.storage import digest_bytes
+from fathom.storage import Location, digest_bytes
 from fathom_api.tokens import CaptionFeatures
 
 NAME: Final = "SemanticIds"
@@ -118,7 +118,7 @@ class Model:
 
     @classmethod
     def read(
-        cls, path: Path, parameters: dict[str, str], encoder: Encoder | None, *, structured: bool
+        cls, path: Location, parameters: dict[str, str], encoder: Encoder | None, *, structured: bool
     ) -> Model | None:
         """Return the model at `path`; None where none is, or it has other parameters or is damaged."""
         from safetensors import SafetensorError
@@ -143,7 +143,7 @@ class Model:
         path.write_bytes(self._bytes())
 
     def sequences(self, captions: list[str]) -> Sequences:
-        """Return the codes of each caption, one UNKNOWN where nothing is known, none where nothing is said."""
+        """Return the codes of each caption: one UNKNOWN if nothing is known, none if nothing is said."""
         vectors = self.embedder.embed(captions)
         known = vectors.any(axis=1)
         levels = len(self.quantiser.books)
