@@ -53,12 +53,13 @@ def numbered(count: int, start: int = 0) -> Catalogue:
 
 @dataclass
 class Writer:
-    """Captions what it is given by rule; `broken` says of which items it cannot, and why."""
+    """Captions by rule; `words` are what it says instead, `broken` why it says nothing of an item."""
 
     model: str = "m1"
     aspects: tuple[str, ...] = ("caption",)
     broken: Mapping[str, str] = field(default_factory=dict[str, str])
     batch: int = 2
+    words: Mapping[str, str] = field(default_factory=dict[str, str])
     made: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     now: float = 0.0
 
@@ -66,7 +67,7 @@ class Writer:
         return hashlib.sha256(f"{item_id} {aspect} {self.model}".encode()).hexdigest()
 
     def text(self, item_id: str, aspect: str) -> str:
-        return f"{aspect} of {item_id} by {self.model}"
+        return self.words.get(item_id, f"{aspect} of {item_id} by {self.model}")
 
     def row(self, item_id: str, aspect: str) -> CaptionRow | ErrorRow:
         key = self.key(item_id, aspect)
@@ -127,3 +128,8 @@ def ever_made(output: Location) -> set[tuple[str, str]]:
     """Return item and key of all captions in history."""
     batches = rows(output / "history", "captions", ["item_id", "key"])
     return {(row["item_id"], row["key"]) for batch in batches for row in batch.to_pylist()}
+
+
+def captioned(output: Location, words: Mapping[str, str], shards: int = 1) -> Captions:
+    """Have the items of `words` captioned so."""
+    return Writer(words=words, batch=1000).run(output, Catalogue(list(words)), shards)

@@ -2,15 +2,15 @@
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from builders.catalogues import Catalogue, Writer, captioned
 
 from fathom import manifest
-from fathom.captioning import parts
-from fathom.captioning.items import shard_hash
+from fathom.captioning import planning
 from fathom.errors import InvalidInputError
 from fathom.features import tables
 from fathom.features.command import featurise
@@ -32,26 +32,6 @@ def task(output: Path, shards: int = 1, **features: object) -> FeaturiseTask:
     )
 
 
-def row(item_id: str, caption: str) -> parts.CaptionRow:
-    return parts.CaptionRow(item_id, caption, "key", "media", "model", "prompt", 3, 1.5)
-
-
-def write(output: Path, shard: int, *files: Mapping[str, str], shards: int | None = None) -> None:
-    """Write the parts of one shard and seal it."""
-    folder = parts.shard_folder(output / "captions", shard)
-    for captions in files:
-        parts.append(folder, [row(i, c) for i, c in captions.items()], parts.CAPTIONS)
-    folder.mkdir(parents=True, exist_ok=True)
-    made_from = {} if shards is None else {"shards": str(shards)}
-    manifest.write(folder, "Captions", counts={}, made_from=made_from)
-
-
-def deal(output: Path, captions: Mapping[str, str], shards: int) -> None:
-    """Write `captions` as the captioner deals them."""
-    for shard in range(shards):
-        write(output, shard, {i: c for i, c in captions.items() if shard_hash(i) % shards == shard})
-
-
 def tokens(output: Path) -> dict[str, list[str]]:
     """Return the tokens of each item, in words."""
     names = {e["id"]: e["token"] for e in pq.read_table(output / "features/vocabulary.parquet").to_pylist()}
@@ -60,7 +40,7 @@ def tokens(output: Path) -> dict[str, list[str]]:
 
 
 def test_every_item_gets_its_tokens(tmp_path: Path) -> None:
-    write(tmp_path, 0, CAPTIONS)
+    captioned(tmp_path, CAPTIONS)
     featurise(task(tmp_path))
     assert tokens(tmp_path) == {
         "1": ["car", "red", "a"],
@@ -72,14 +52,14 @@ def test_every_item_gets_its_tokens(tmp_path: Path) -> None:
 
 
 def test_the_files_have_the_schema_the_ranker_reads(tmp_path: Path) -> None:
-    write(tmp_path, 0, CAPTIONS)
+    captioned(tmp_path, CAPTIONS)
     featurise(task(tmp_path))
     assert pq.read_schema(tmp_path / "features/features.parquet").equals(tables.FEATURES)
     assert pq.read_schema(tmp_path / "features/vocabulary.parquet").equals(tables.VOCABULARY)
 
 
 def test_the_outcome_says_how_well_the_captions_are_covered(tmp_path: Path) -> None:
-    write(tmp_path, 0, CAPTIONS)
+    captioned(tmp_path, CAPTIONS)
     outcome = featurise(task(tmp_path))
     assert outcome.uri == f"{tmp_path}/features"
     assert outcome.digest == manifest.verify(tmp_path / "features").digest
@@ -87,43 +67,13 @@ def test_the_outcome_says_how_well_the_captions_are_covered(tmp_path: Path) -> N
 
 
 def test_the_coverage_report_tells_what_is_unknown_and_what_is_frequent(tmp_path: Path) -> None:
-    write(tmp_path, 0, CAPTIONS)
+    captioned(tmp_path, CAPTIONS)
     featurise(task(tmp_path))
     report = json.loads((tmp_path / "features/coverage.json").read_text())
     assert report["items"] == 5
     assert report["itemsWithTokens"] == 3
     assert report["unknownShare"] == pytest.approx(3 / 10)
     assert report["topTokens"][0] == {"id": 2, "token": "a", "count": 3}
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        pytest.param([{"1": "old"}, {"1": "new"}], ["new"], id="a later part replaces an earlier one"),
-        pytest.param([{"1": "new"}, {"2": "x"}], ["new"], id="a later part without the item does not"),
-    ],
-)
-def test_the_newest_row_of_an_item_wins(
-    tmp_path: Path, files: Sequence[Mapping[str, str]], expected: list[str]
-) -> None:
-    write(tmp_path, 0, *files)
-    featurise(task(tmp_path, minCount=1))
-    assert tokens(tmp_path)["1"] == expected
-
-
-def test_a_row_in_the_items_own_shard_beats_one_left_by_another_number_of_shards(tmp_path: Path) -> None:
-    own = shard_hash("1") % 2
-    write(tmp_path, own, {"1": "new"})
-    write(tmp_path, 1 - own, {}, {}, {"1": "old"})
-    featurise(task(tmp_path, shards=2, minCount=1))
-    assert tokens(tmp_path) == {"1": ["new"]}
-
-
-def test_shards_that_are_no_more_are_not_read(tmp_path: Path) -> None:
-    write(tmp_path, 0, {"1": "new"})
-    write(tmp_path, 1, {"gone": "old"})
-    featurise(task(tmp_path, shards=1, minCount=1))
-    assert tokens(tmp_path) == {"1": ["new"]}
 
 
 @pytest.mark.parametrize("tokenizer", ["WordNgram", "HashedNgram"])
@@ -133,7 +83,7 @@ def test_the_digest_is_the_same_however_the_items_were_dealt(tmp_path: Path, tok
     digests: set[str | None] = set()
     for shards in (1, 2, 5):
         output = tmp_path / str(shards)
-        deal(output, captions, shards)
+        captioned(output, captions, shards)
         digests.add(featurise(task(output, shards, tokenizer=tokenizer)).digest)
     assert len(digests) == 1
 
@@ -154,7 +104,7 @@ def stamp(output: Path) -> int:
 
 
 def test_features_made_from_the_same_are_not_made_again(tmp_path: Path) -> None:
-    write(tmp_path, 0, CAPTIONS)
+    captioned(tmp_path, CAPTIONS)
     first = featurise(task(tmp_path))
     before = stamp(tmp_path)
     second = featurise(task(tmp_path))
@@ -172,64 +122,48 @@ def test_features_made_from_the_same_are_not_made_again(tmp_path: Path) -> None:
     ],
 )
 def test_other_parameters_make_other_features(tmp_path: Path, change: Mapping[str, object]) -> None:
-    write(tmp_path, 0, CAPTIONS)
+    captioned(tmp_path, CAPTIONS)
     first = featurise(task(tmp_path))
     assert featurise(task(tmp_path, **change)).digest != first.digest
 
 
 def test_a_new_caption_makes_new_features(tmp_path: Path) -> None:
-    write(tmp_path, 0, CAPTIONS)
+    captioned(tmp_path, CAPTIONS)
     featurise(task(tmp_path))
-    write(tmp_path, 0, {"6": "a red zebra"})
+    captioned(tmp_path, {**CAPTIONS, "6": "a red zebra"})
     featurise(task(tmp_path))
     assert tokens(tmp_path)["6"] == ["zebra", "red", "a"]
 
 
 def test_damaged_features_are_made_again(tmp_path: Path) -> None:
-    write(tmp_path, 0, CAPTIONS)
+    captioned(tmp_path, CAPTIONS)
     first = featurise(task(tmp_path))
     (tmp_path / "features/features.parquet").write_bytes(b"half")
     assert featurise(task(tmp_path)).digest == first.digest
     manifest.verify(tmp_path / "features")
 
 
-def unsealed(output: Path) -> None:
-    write(output, 0, CAPTIONS)
-    (output / "captions/shard-00000" / manifest.NAME).unlink()
-
-
 def one_of_two(output: Path) -> None:
-    write(output, 0, CAPTIONS)
+    source = Catalogue(list(CAPTIONS))
+    plan = planning.make(output, source, source.deal(2), "plan")
+    Writer(words=CAPTIONS).caption(output, source, plan, 0)
 
 
-def sealed_for_three(output: Path) -> None:
-    write(output, 0, CAPTIONS, shards=3)
-    write(output, 1, {}, shards=2)
+def in_three(output: Path) -> None:
+    captioned(output, CAPTIONS, 3)
 
 
 def damaged(output: Path) -> None:
-    write(output, 0, CAPTIONS)
-    write(output, 1, {})
-    next((output / "captions/shard-00000").glob("part-*")).write_bytes(b"half")
-
-
-def empty(output: Path) -> None:
-    write(output, 0)
-    write(output, 1)
+    captioned(output, CAPTIONS, 2)
+    next((output / "captions").rglob("captions-*")).write_bytes(b"half")
 
 
 @pytest.mark.parametrize(
     ("prepare", "reason", "says"),
     [
-        pytest.param(
-            unsealed, "Unfinished", "shard 0 of 2 was never finished", id="a shard without manifest"
-        ),
         pytest.param(one_of_two, "Unfinished", "fathom caption --shard 1", id="a shard that never began"),
-        pytest.param(
-            sealed_for_three, "Unfinished", "shard 0 of 2", id="a shard of another number of shards"
-        ),
-        pytest.param(damaged, "Damaged", "content differs", id="a damaged part"),
-        pytest.param(empty, "NoCaptions", "see errors/", id="no caption at all"),
+        pytest.param(in_three, "Unfinished", "has 3 shards, not 2", id="shards of another number"),
+        pytest.param(damaged, "Damaged", "content differs", id="a damaged file"),
     ],
 )
 def test_incomplete_captions_are_refused(tmp_path: Path, prepare: object, reason: str, says: str) -> None:
@@ -239,10 +173,3 @@ def test_incomplete_captions_are_refused(tmp_path: Path, prepare: object, reason
         featurise(task(tmp_path, shards=2))
     assert error.value.reason == reason
     assert not (tmp_path / "features").exists()
-
-
-def test_a_part_that_was_added_after_the_shard_was_finished_is_not_read(tmp_path: Path) -> None:
-    write(tmp_path, 0, {"1": "new"})
-    parts.append(parts.shard_folder(tmp_path / "captions", 0), [row("2", "late")], parts.CAPTIONS)
-    featurise(task(tmp_path, minCount=1))
-    assert tokens(tmp_path) == {"1": ["new"]}
