@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import random
+import runpy
 import sys
 import tempfile
 import time
@@ -32,6 +33,8 @@ from fathom_api.tasks import CaptionTask, FinetuneTask, PlanTask
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from builders.pictures import parquet, png
+
+TESTS = Path(__file__).parents[1] / "tests"
 
 COLOURS = {"red": 0.0, "yellow": 0.16, "green": 0.33, "cyan": 0.5, "blue": 0.66, "pink": 0.86}
 SIZES = {"wide": (60, 30), "tall": (30, 60), "square": (40, 40)}
@@ -56,9 +59,8 @@ def picture(number: int) -> tuple[bytes, str]:
 
 def untaught(folder: Path) -> None:
     """Make a model that says something else of each picture, if nothing that makes sense."""
-    from builders.hub import ARCHITECTURES, save
-
-    save(ARCHITECTURES["LLaVA with a chat template"], folder / "model")
+    made = runpy.run_path(str(TESTS / "unit/captioning/conftest.py"))
+    made["save"](made["ARCHITECTURES"]["LLaVA with a chat template"], folder / "model")
 
 
 def taught(folder: Path) -> None:
