@@ -1,7 +1,7 @@
 """The kill drill: a real captioning run that is killed at random moments, again and again, and loses nothing.
 
-`python -m benchmarks.kill_drill [--kills N] [--seed S] [--teach]` captions catalogues of drawn pictures with
-a LLaVA of two layers and random weights, or (`--teach`) with the small LLaVA, fine-tuned on such pictures.
+`python -m benchmarks.kill_drill [--kills N] [--minutes M] [--teach]` captions catalogues of drawn pictures
+with a LLaVA of two layers and random weights, or (`--teach`) with the small LLaVA, fine-tuned on such pictures.
 Pods are processes that do what `fathom plan` and `fathom caption` do; they get SIGKILL, by process id, at
 moments drawn evenly over their life, some while another pod is at work on the same shard. When a run is done
 all the same, the next begins: items are new and gone, the shards are others. After each kill every caption
@@ -149,6 +149,8 @@ class Drill:
     kills: int
     draw: random.Random
     context: ForkServerContext
+    #: When there have been kills enough, whatever their number.
+    until: float = float("inf")
     #: Seconds within which a pod is killed.
     life: float = 0.0
     killed: int = 0
@@ -157,6 +159,11 @@ class Drill:
     lost: int = 0
     changed: int = 0
     seen: dict[Row, str] = field(default_factory=dict[Row, str])
+
+    @property
+    def due(self) -> bool:
+        """Whether there are to be more kills."""
+        return self.killed < self.kills and time.monotonic() < self.until
 
     def run(self, run: Run) -> None:
         """Have `run` planned and captioned to its end, killing as many pods on the way as are still due."""
@@ -177,11 +184,11 @@ class Drill:
         for pod in pods:
             pod.start()
         for pod in pods:
-            if self.killed < self.kills:
+            if self.due:
                 pod.join(self.draw.uniform(0, self.life))
             else:
                 pod.join(PATIENCE)
-            if pod.is_alive() and self.killed < self.kills:
+            if pod.is_alive() and self.due:
                 self.killed += 1
                 self.killed_beside_another += len(pods) > 1
                 pod.kill()
@@ -228,14 +235,15 @@ def drill(
     ready = time.monotonic()
     found = Drill(folder, kills, random.Random(seed), context)
     # How long a pod lives that nobody kills: some of those that are to be killed shall come to their end.
-    practice = Run(1, 3, range(ITEMS), folder, folder / "practice")
+    practice = Run(1, 1, range(ITEMS // 3), folder, folder / "practice")
     Drill(folder, 0, random.Random(seed), context).run(practice)
-    found.life = (time.monotonic() - ready) / practice.shards
+    found.life = time.monotonic() - ready
+    found.until = time.monotonic() + 60 * minutes
     (folder / "tally").unlink()
     for run in runs(folder, folder / "out"):
         found.run(run)
         print(f"run {run.number} is done, {found.killed} pods killed", file=sys.stderr, flush=True)
-        if found.killed >= kills:
+        if not found.due:
             break
     disturbed = view(run)
     calm = Run(run.number, run.shards, run.items, folder, folder / "calm")
@@ -247,7 +255,7 @@ def drill(
     distinct = len(found.seen)
     twice = len(disturbed) - len({row[:2] for row in disturbed})
     return [
-        ("pods killed", found.killed, found.killed >= kills),
+        ("pods killed", found.killed, found.killed > 0),
         ("of them beside another pod on the same shard", found.killed_beside_another, True),
         ("pods that came to their end", found.finished, True),
         ("runs, each with other items and shards", run.number, True),
@@ -269,12 +277,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--kills", type=int, default=100, help="(default: %(default)s)")
+    options.add_argument(
+        "--minutes", type=float, default=30, help="after which no more are killed (default: %(default)s)"
+    )
     options.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     options.add_argument("--teach", action="store_true", help="fine-tune the small LLaVA first")
     given = options.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as scratch:
-        rows = drill(Path(scratch), given.kills, given.seed, taught if given.teach else untaught)
+        rows = drill(
+            Path(scratch), given.kills, given.minutes, given.seed, taught if given.teach else untaught
+        )
     print("| | | as it should be |")
     print("| --- | ---: | --- |")
     for name, value, good in rows:

@@ -61,6 +61,8 @@ class Writer:
     batch: int = 2
     words: Mapping[str, str] = field(default_factory=dict[str, str])
     made: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    #: Item and key of captions that were promised to be kept: their batch was committed.
+    kept: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     now: float = 0.0
 
     def key(self, item_id: str, aspect: str) -> str:
@@ -80,18 +82,19 @@ class Writer:
 
     def work(self, source: Catalogue, shard: Shard) -> None:
         """Go through a shard's items, as the pipeline does."""
-        fresh = 0
+        fresh: list[CaptionRow | ErrorRow] = []
         for item in source.items(shard.start, shard.stop):
             if item.row in shard.skipped_rows or item.id is None or not shard.wanted(item.id):
                 continue
             for aspect in self.aspects:
                 key = self.key(item.id, aspect)
                 if shard.reuse(item.id, aspect, key) is None and shard.failed_before(item.id, key) is None:
-                    shard.add(self.row(item.id, aspect))
-                    fresh += 1
-            if fresh >= self.batch:
+                    fresh.append(self.row(item.id, aspect))
+                    shard.add(fresh[-1])
+            if len(fresh) >= self.batch:
                 shard.batch_done()
-                fresh = 0
+                self.kept |= {(r.item_id, r.key) for r in fresh if isinstance(r, CaptionRow)}
+                fresh = []
 
     def caption(
         self, output: Location, source: Catalogue, plan: Plan, index: int, *, retry: bool = False
