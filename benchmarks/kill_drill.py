@@ -1,7 +1,7 @@
 """The kill drill: a real captioning run that is killed at random moments, again and again, and loses nothing.
 
 `python -m benchmarks.kill_drill [--kills N] [--minutes M] [--teach]` captions catalogues of drawn pictures
-with a LLaVA of two layers and random weights, or (`--teach`) with the small LLaVA, fine-tuned on such pictures.
+with a LLaVA of two layers and random weights, or (`--teach`) with the small LLaVA, fine-tuned on such ones.
 Pods are processes that do what `fathom plan` and `fathom caption` do; they get SIGKILL, by process id, at
 moments drawn evenly over their life, some while another pod is at work on the same shard. When a run is done
 all the same, the next begins: items are new and gone, the shards are others. After each kill every caption
