@@ -1,6 +1,7 @@
 """All benchmarks, one after the other."""
 
-from benchmarks import serving
+from benchmarks import captioning, serving
 
 if __name__ == "__main__":
+    captioning.main()
     serving.main()
