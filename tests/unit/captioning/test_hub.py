@@ -34,14 +34,13 @@ def fetched(
         )
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         whole = huggingface_hub.snapshot_download
-        monkeypatch.setattr(
-            huggingface_hub,
-            "snapshot_download",
-            lambda *names, **options: whole(
-                *names,
-                **{"endpoint": address, **options, "cache_dir": options["cache_dir"] or tmp_path / "cache"},
-            ),
-        )
+
+        def download(name: str, **options: Any) -> str:
+            options["cache_dir"] = options["cache_dir"] or tmp_path / "cache"
+            return whole(name, **{"endpoint": address, **options})
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+        monkeypatch.setenv(ENV_VOLUMES, str(tmp_path))
         yield folder, names
 
 
