@@ -107,7 +107,7 @@ def teach(scratch: Path, images: list[bytes]) -> str:
     pairs = table(scratch / "pairs.parquet", images, caption=[caption_of(image) for image in images])
     task = {
         "model": {"uri": "fathom://small-llava", "prompt": PROMPT},
-        "fineTune": {"uri": pairs, "epochs": 3, "validation": 0, "evaluatedPairs": 0},
+        "fineTune": {"uri": pairs, "epochs": 2, "validation": 0, "evaluatedPairs": 0},
         "output": str(scratch / "model"),
     }
     command.finetune(FinetuneTask.model_validate(task))
@@ -250,7 +250,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         images = pictures(given.data, given.items)
-        model = teach(scratch, images[:256])
+        model = teach(scratch, images[:128])
         ways = Ways(scratch, model, images)
         measured = list(rounds(ways, given.rounds, given.items))
         show(measured, start_up(scratch, model, images[0]))

@@ -128,8 +128,7 @@ def test_an_answer_says_whether_it_ended_or_was_cut_off(llava_checkpoint: str) -
     assert cut.finish == "Length"
     first = int(loaded.generate(**engine.prepare(ask(PICTURES[0])).inputs[1], max_new_tokens=1)[0, -1])
     loaded.generation_config.eos_token_id = first
-    ended = TransformersEngine(engine._found, engine._settings, engine._processor)
-    ended.__dict__["_model"] = loaded
+    ended = TransformersEngine.around(loaded, engine._processor, engine._settings)
     [answer] = ended.answer([ask(PICTURES[0])])
     assert isinstance(answer, Answer)
     assert answer.finish == "Stop"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, Self
 
 import torch
@@ -43,14 +44,14 @@ class TransformersEngine:
 
     concurrency = 1
 
-    def __init__(self, found: Checkpoint, model: CaptionModel, processor: Any) -> None:
-        """Take a checkpoint and its processor; the weights are read when they are first needed."""
+    def __init__(self, found: Checkpoint, model: CaptionModel, processor: Any, config: Any) -> None:
+        """Take a checkpoint, its processor and config; the weights are read when they are first needed."""
         self.digest = found.digest
         self._found = found
         self._settings = model
         self._own = threading.local()
         self._processor = processor
-        self._config = checkpoint.config(found, model)
+        self._config = config
         self._device = checkpoint.device()
         self._streak = Streak(_CRASHES)
         gpu = self._device.type == "cuda"
@@ -73,7 +74,14 @@ class TransformersEngine:
                 "NoCompiler", "model.compile: this image has no C++ compiler; use one that has, or unset it"
             )
         found = checkpoint.find(model)
-        return cls(found, model, checkpoint.open_processor(found, model))
+        return cls(found, model, checkpoint.open_processor(found, model), checkpoint.config(found, model))
+
+    @classmethod
+    def around(cls, opened: Any, processor: Any, model: CaptionModel) -> Self:
+        """Return the engine for a model that is open and lies nowhere, one just trained: it has no digest."""
+        engine = cls(Checkpoint(Path(), ""), model, processor, opened.config)
+        engine._ready(opened)
+        return engine
 
     @property
     def decoding(self) -> str:
@@ -146,8 +154,12 @@ class TransformersEngine:
         if self._settings.compile and self._device.type == "cpu":
             # On GPUs transformers compiles models with a static cache itself.
             model.forward = torch.compile(model.forward, dynamic=True)
+        return self._ready(model)
+
+    def _ready(self, model: Any) -> Any:
         if model.generation_config.pad_token_id is None:
             model.generation_config.pad_token_id = self._processor.tokenizer.pad_token_id
+        self.__dict__["_model"] = model.eval()
         return model
 
     @cached_property
