@@ -314,6 +314,23 @@ RULES = (
         "or name a trained model in spec.model.uri",
     ),
     Refusal(
+        "the small model is to learn by adapters on nothing",
+        caption_job(
+            spec__model__uri="fathom://small-llava",
+            spec__fineTune={"uri": "pvc://media/pairs.parquet", "method": "LoRA"},
+        ),
+        "fineTune.method",
+        "fathom://small-llava starts from nothing, which adapters cannot teach: set spec.fineTune.method "
+        "to Full, or name a trained model in spec.model.uri",
+    ),
+    Refusal(
+        "an early stop by a loss that nobody measures",
+        caption_job(spec__fineTune={"uri": "pvc://media/pairs.parquet", "patience": 2, "validation": 0}),
+        "fineTune.patience",
+        "patience stops by the loss on held-out pairs and validation: 0 holds none out: raise validation, "
+        "or remove patience",
+    ),
+    Refusal(
         "captions would be written over the items",
         caption_job(spec__output__uri="pvc://media/items.parquet"),
         "output.uri",

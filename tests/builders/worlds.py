@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fathom import manifest
+from fathom.features.coverage import Tally
+from fathom.features.vocabulary import FIRST, Terms, Vocabulary
 from fathom_api.tasks import EvaluateTask, TrainTask
 
 COLOURS = ["red", "green", "blue"]
@@ -49,15 +51,23 @@ def make_world(folder: Path, *, rows: int = ROWS, seed: int = 0) -> Path:
             "tags": ["a b", "b c"] * (ITEMS // 2),
         },
     )
-    make_features(folder / "features", {str(i): [2 + i % 3, 5 + i % 4] for i in range(ITEMS)})
+    make_features(folder / "features", {str(i): [3 + i % 3, 6 + i % 4] for i in range(ITEMS)})
     return folder
 
 
-def make_features(folder: Path, tokens: dict[str, list[int]]) -> None:
-    """Write tokens of items as `fathom featurise` would."""
+def make_features(folder: Path, tokens: dict[str, list[int]], aspect: str = "caption") -> None:
+    """Write tokens of items as `fathom featurise` would, beside other aspects that are there."""
     lists = pa.array(list(tokens.values()), pa.list_(pa.int32()))
-    write(folder / "features.parquet", {"item_id": list(tokens), "tokens": lists})
+    write(folder / aspect / "features.parquet", {"item_id": list(tokens), "tokens": lists})
+    report = Tally().coverage({}, Vocabulary.fixed({}, *no_terms(), FIRST))
+    (folder / aspect / "coverage.json").write_text(report.model_dump_json(by_alias=True))
     manifest.write(folder, "Features", counts={}, made_from={})
+
+
+def no_terms() -> tuple[Any, Terms]:
+    """Return the ids and the terms of a vocabulary that lists nothing."""
+    none = np.empty(0, np.int64)
+    return none, Terms([], none)
 
 
 def write(path: Path, columns: dict[str, Any]) -> str:

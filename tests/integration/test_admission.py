@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from builders.courses import captioned_and, completed
 from builders.good import GOOD_CAPTION_JOBS
 from builders.manifests import ABSENT, Manifest, caption_job, edited, rec_model, steps
+from builders.outcomes import captioned
 from builders.refusals import BOUNDS, RULES, Refusal
+from builders.seen import PLATFORM, captioning
 from integration.kube import Namespace, Refused
+from integration.waiting import until
 from integration.world import ROOT
 
+from fathom_api import CaptionJobSpec
+from fathom_api.captionjob import Artifact, RunStatus
 from fathom_api.crd import KINDS, Kind
+from fathom_api.recmodel import Serving, Version
+from fathom_operator.captionjob.decide import decide
+from fathom_operator.captionjob.desired import works
+from fathom_operator.captionjob.observe import CaptionJobSeen
+from fathom_operator.jobs import job_patch
+from fathom_operator.kube.client import connect
+from fathom_operator.kube.errors import ConflictError
+from fathom_operator.kube.resources import CAPTION_JOBS
+from fathom_operator.owner import Owner
+from fathom_operator.recmodel.predictor import standard_service
+from fathom_operator.work import Work
 
 SPECS = {kind.kind: kind.spec for kind in KINDS}
 
@@ -269,6 +287,103 @@ STATUSES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
 }
+
+
+def works_of(namespace: Namespace, manifest: Manifest) -> list[Work]:
+    """Return all work of a CaptionJob's first run."""
+    spec = CaptionJobSpec.model_validate(manifest["spec"])
+    owner = Owner("CaptionJob", namespace.name, "catalog", "0000-uid")
+    taken = Artifact(uri="pvc://features/lesson/model", digest="sha256:0") if spec.model.caption_job else None
+    return list(works(spec, owner, PLATFORM, RunStatus(), taken))
+
+
+EVERYTHING = {
+    "resources": {"limits": {"nvidia.com/gpu": 1, "memory": "16Gi"}, "claims": [{"name": "card"}]},
+    "resourceClaims": [{"name": "card", "resourceClaimTemplateName": "one-card"}],
+    "schedulerName": "bin-packing",
+    "terminationGracePeriodSeconds": 0,
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    ],
+    "imagePullSecrets": [{"name": "registry"}],
+}
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param(caption_job(), id="as little as may be"),
+        pytest.param(caption_job(spec__template=EVERYTHING), id="all that pods may be told"),
+        *GOOD_CAPTION_JOBS,
+    ],
+)
+def test_every_job_that_is_made_of_a_good_manifest_is_taken(namespace: Namespace, manifest: Manifest) -> None:
+    for work in works_of(namespace, manifest):
+        for made in work.objects(PLATFORM):
+            namespace.create(made, dry_run=True)
+
+
+def test_a_job_rests_and_goes_on_by_a_patch_of_few_fields(namespace: Namespace) -> None:
+    [_, work, _] = works_of(namespace, caption_job())
+    made = namespace.create(work.objects(PLATFORM)[1])
+    name = made["metadata"]["name"]
+
+    resting = replace(work, suspended=True, checkpoint="2026-01-31T12:00:00Z").objects(PLATFORM)[1]
+    rests = namespace.patch("Job", name, job_patch(resting, made))
+    assert rests["spec"]["suspend"] is True
+    assert job_patch(resting, rests) == {}
+
+    going = replace(work, checkpoint="2026-01-31T12:00:10Z").objects(PLATFORM)[1]
+    goes = namespace.patch("Job", name, job_patch(going, rests))
+    assert goes["spec"]["suspend"] is False
+    assert goes["metadata"]["annotations"]["fathom.dev/last-checkpoint-time"] == "2026-01-31T12:00:00Z"
+    assert goes["spec"]["template"] == made["spec"]["template"]
+    assert job_patch(going, goes) == {}
+
+
+def test_a_pod_that_drains_before_it_stops_is_taken(namespace: Namespace) -> None:
+    owner = Owner("RecModel", namespace.name, "movies", "0000-uid")
+    version = Version(name="v-1", digest="sha256:0", uri="pvc://data/models/v-1/captions")
+    isvc = standard_service(owner, Serving.model_validate({"mode": "Standard"}), version, PLATFORM)
+    predictor = isvc["spec"]["predictor"]
+    pod = {name: predictor[name] for name in ("containers", "volumes")}
+    until("a service account", lambda: namespace.find("ServiceAccount", "default"))
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "movies"}, "spec": pod}
+    made = namespace.create(manifest, dry_run=True)
+    assert made["spec"]["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+
+
+def test_what_has_changed_since_it_was_seen_is_not_deleted(namespace: Namespace, kubeconfig: Path) -> None:
+    seen = namespace.create(caption_job())["metadata"]
+    namespace.patch("CaptionJob", "catalog", {"spec": {"suspend": True}})
+    kube = connect(str(kubeconfig))
+
+    with pytest.raises(ConflictError):
+        kube.delete(CAPTION_JOBS, namespace.name, "catalog", _identity(seen))
+
+    now = namespace.get("CaptionJob", "catalog")["metadata"]
+    kube.delete(CAPTION_JOBS, namespace.name, "catalog", _identity(now))
+    assert namespace.find("CaptionJob", "catalog") is None
+    kube.delete(CAPTION_JOBS, namespace.name, "catalog", _identity(now))
+
+
+def _identity(meta: dict[str, Any]) -> dict[str, Any]:
+    return {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(captioning(), id="at first"),
+        pytest.param(completed(), id="complete"),
+        pytest.param(captioned_and(captioned(done=9, failed=1)), id="failed"),
+    ],
+)
+def test_a_status_is_stored_as_it_is_decided(namespace: Namespace, seen: CaptionJobSeen) -> None:
+    """What the server fills in or leaves out would differ at every look, and be written forever."""
+    status = decide(seen, PLATFORM).status
+    namespace.create(caption_job())
+    assert namespace.patch_status("CaptionJob", "catalog", status)["status"] == status
 
 
 def manifests_of(file: Path) -> list[Manifest]:

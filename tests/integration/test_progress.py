@@ -82,6 +82,17 @@ def test_the_pods_add_up(pod: Pod) -> None:
     assert status["estimatedCompletionTime"]
 
 
+def test_the_last_commit_is_on_the_job_for_whoever_preempts(pod: Pod) -> None:
+    assert pod.post(pod.token(), '{"total": 10, "done": 4, "committedAt": 1750000000}') < 300
+
+    pod.job.until("it is seen", lambda status: status.get("lastCheckpointTime") == "2025-06-15T15:06:40Z")
+    marked = until(
+        "the Job says it",
+        lambda: pod.job.job("caption")["metadata"]["annotations"].get("fathom.dev/last-checkpoint-time"),
+    )
+    assert marked == "2025-06-15T15:06:40Z"
+
+
 def test_what_nobody_may_say_is_not_heard(pod: Pod) -> None:
     stranger = pod.job.namespace.create(
         {

@@ -229,14 +229,25 @@ class Lora(ApiModel):
     target_modules: list[Annotated[str, StringConstraints(min_length=1, max_length=128)]] = Field(
         default_factory=list[str],
         max_length=32,
-        description="Names of the modules that get one; all linear ones of the language model if empty.",
+        description="Names of the modules that get one, `q_proj` or `model.connector.proj`: sought in the "
+        "language model, then in all of the model. All linear ones of the language model if empty.",
     )
 
 
 class FineTune(ApiModel):
     """Pairs of media and captions that teach the model the domain before it captions."""
 
-    uri: SourceUri = Field(description="Parquet, CSV or JSONL with one pair a row.")
+    RULES = (
+        Rule(
+            "!has(self.patience) || self.validation > 0.0",
+            "patience stops by the loss on held-out pairs and validation: 0 holds none out: "
+            "raise validation, or remove patience",
+            lambda settings: settings.patience is None or settings.validation > 0,
+            ".patience",
+        ),
+    )
+
+    uri: SourceUri = Field(description="A table with one pair a row; a medium may have several.")
     media_column: ColumnName = Field(default="image", description="Column with the media: bytes or a path.")
     caption_column: ColumnName = Field(default="caption", description="Column with the caption to learn.")
     method: Literal["Full", "LoRA"] = Field(
@@ -253,7 +264,10 @@ class FineTune(ApiModel):
     batch_size: int = Field(default=32, ge=1, le=4096, description="Pairs per step.")
     learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate (AdamW, cosine).")
     validation: float = Field(
-        default=0.05, ge=0, le=0.5, description="Share of the pairs held out to measure the loss on."
+        default=0.05,
+        ge=0,
+        le=0.5,
+        description="Share of the media held out, with all their captions, to measure on.",
     )
     evaluated_pairs: int = Field(
         default=200,

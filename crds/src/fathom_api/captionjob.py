@@ -71,6 +71,18 @@ class CaptionJobSpec(ApiModel):
             ".model.uri",
         ),
         Rule(
+            "!has(self.model.uri) || !self.model.uri.startsWith('fathom://') || !has(self.fineTune) || "
+            "self.fineTune.method == 'Full'",
+            "fathom://small-llava starts from nothing, which adapters cannot teach: set spec.fineTune.method "
+            "to Full, or name a trained model in spec.model.uri",
+            lambda spec: (
+                not (spec.model.uri or "").startswith("fathom://")
+                or spec.fine_tune is None
+                or spec.fine_tune.method == "Full"
+            ),
+            ".fineTune.method",
+        ),
+        Rule(
             "self.output.uri != self.source.uri",
             "spec.output.uri must not be the source itself: choose a folder of its own",
             lambda spec: spec.output.uri != spec.source.uri,
@@ -179,6 +191,7 @@ class Shards(StatusModel):
     active: int = Field(default=0, description="Shards being worked on.")
     succeeded: int = Field(default=0, description="Shards finished.")
     failed: int = Field(default=0, description="Shards given up.")
+    retries: int = Field(default=0, description="Pods that failed and counted as a try of their shard.")
 
 
 class Artifact(StatusModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,10 @@ ENV_VOLUMES: Final = "FATHOM_VOLUMES"
 TERMINATION_LOG: Final = "/dev/termination-log"
 
 
+#: The sum over all shards of a job fits the 64 bits that a status has.
+Count = Annotated[int, Field(ge=0, le=10**14)]
+
+
 class Progress(StatusModel):
     """How far a pod is; POSTed as JSON to `$FATHOM_PROGRESS_URL` at most every few seconds.
 
@@ -28,14 +32,14 @@ class Progress(StatusModel):
     `loss`, `validation_loss`, `epoch`, …
     """
 
-    total: int = Field(default=0, description="Units of work in all.")
-    done: int = Field(default=0, description="Units done, failed ones not counted, reused ones counted.")
-    failed: int = Field(default=0, description="Units that failed.")
-    reused: int = Field(default=0, description="Units found done.")
+    total: Count = Field(default=0, description="Units of work in all.")
+    done: Count = Field(default=0, description="Units done, failed ones not counted, reused ones counted.")
+    failed: Count = Field(default=0, description="Units that failed.")
+    reused: Count = Field(default=0, description="Units found done.")
     per_second: float | None = Field(default=None, description="Units done per second, lately.")
     metrics: dict[str, float] = Field(default_factory=dict, description="Numbers by name.")
     samples: list[str] = Field(default_factory=list, max_length=3, description="A few captions.")
-    tokens: int = Field(default=0, description="Tokens the model wrote (caption).")
+    tokens: Count = Field(default=0, description="Tokens the model wrote (caption).")
     committed_at: float | None = Field(
         default=None,
         description="When work was last committed, seconds since 1970: nothing older can be lost.",

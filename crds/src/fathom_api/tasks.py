@@ -94,9 +94,7 @@ class FeaturiseTask(ApiModel):
     """Turn captions into features and write the report (`fathom featurise`)."""
 
     kind: Literal["FeaturiseTask"] = "FeaturiseTask"
-    source: AnySource | None = Field(
-        default=None, description="The items; for the report's pictures and for embeddings of media."
-    )
+    source: AnySource | None = Field(default=None, description="The items; for the report's pictures.")
     output: str = Field(
         description="The CaptionJob's folder: reads `captions/`, writes `features/` and `report/`."
     )

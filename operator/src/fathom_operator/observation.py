@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,6 +19,7 @@ from fathom_operator.plan import Children, Key, Ref
 from fathom_operator.reports import Report
 from fathom_operator.views import JobView, PodView, job_view, pod_view
 
+_LONGEST_RETRY: Final = 253
 SpecT = TypeVar("SpecT", bound=BaseModel)
 StatusT = TypeVar("StatusT", bound=StatusModel)
 
@@ -51,8 +52,8 @@ class Seen(Generic[SpecT, StatusT]):
 
     @property
     def retry(self) -> str:
-        """Return the value of the annotation fathom.dev/retry."""
-        return str(self.obj["metadata"].get("annotations", {}).get(Annotations.RETRY, ""))
+        """Return the value of the annotation fathom.dev/retry, as much of it as a status may hold."""
+        return str(self.obj["metadata"].get("annotations", {}).get(Annotations.RETRY, ""))[:_LONGEST_RETRY]
 
 
 def read(kube: Kube, resource: Resource, key: Key) -> Obj | None:

@@ -65,7 +65,8 @@ def tally(state: WorkState, reports: Mapping[str, Report], parts: int = 1, total
     pods = latest_by_index(state.pods)
     known = {i: p for i, pod in pods.items() if (p := _progress(pod, reports)) is not None}
     said = [known[i] for i in sorted(known)]
-    rates = [known[i].per_second for i in known if pods[i].active]
+    told = [known[i].per_second for i in known if pods[i].active]
+    rates = [rate for rate in told if rate is not None and math.isfinite(rate)]
     at = [reports[pod.uid].at for pod in pods.values() if pod.uid in reports]
     estimate = round(sum(p.total for p in said) * parts / len(said)) if said else 0
     everybody = [p for pod in state.pods if (p := _progress(pod, reports)) is not None]
@@ -76,7 +77,7 @@ def tally(state: WorkState, reports: Mapping[str, Report], parts: int = 1, total
         done=sum(p.done for p in said),
         failed=sum(p.failed for p in said),
         reused=sum(p.reused for p in said),
-        per_second=round(sum(rate or 0.0 for rate in rates), 3) if any(rates) else None,
+        per_second=round(sum(rates), 3) if any(rates) else None,
         metrics=finite(said[-1].metrics) if said else None,
         samples=tuple(dict.fromkeys(sample for p in said for sample in p.samples))[:3],
         last_at=max(at, default=None),

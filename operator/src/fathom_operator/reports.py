@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from fathom_api.progress import Progress
 from fathom_operator.plan import Key
 from fathom_operator.times import Clock, utc_now
+
+_KEPT_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,21 @@ class Reports:
         """Keep a pod's report and wake its parent."""
         with self._lock:
             now = self._clock()
+            self._drop_old(key, now)
             self._heard_at[pod_uid] = now
             self._reports.setdefault(key, {})[pod_uid] = Report(progress, self._wall_clock())
             last = self._woken_at.get(key, float("-inf"))
             due = last if last > now else max(now, last + self._wake_seconds)
             self._woken_at[key] = due
         self._wake(key, due - now)
+
+    def _drop_old(self, key: Key, now: float) -> None:
+        """Drop the reports of pods that have said nothing for an hour: a resource may have runs for years."""
+        reports = self._reports.get(key, {})
+        old = [uid for uid in reports if now - self._heard_at.get(uid, now) > _KEPT_SECONDS]
+        for uid in old:
+            del reports[uid]
+            del self._heard_at[uid]
 
     def of(self, key: Key) -> Mapping[str, Report]:
         """Return the latest report of each pod of `key`, by the pod's uid."""

@@ -7,13 +7,27 @@ from typing import Any
 
 import pytest
 from builders.courses import begin, begun, captioned_and, plan_of, planning, step, task_of
+from builders.manifests import caption_job
 from builders.outcomes import captioned, planned
-from builders.seen import captioning, carried_out, condition, job, pod, report, stage_of, with_job_status
+from builders.seen import (
+    NOW,
+    captioning,
+    carried_out,
+    condition,
+    job,
+    pod,
+    report,
+    resource,
+    stage_of,
+    with_job_status,
+)  # fmt: skip
 
 from fathom_api.captionjob import Artifact
-from fathom_operator.captionjob.observe import CaptionJobSeen, TeacherSeen, teacher_seen
-from fathom_operator.kube.resources import Obj
+from fathom_operator.captionjob.observe import CaptionJobSeen, TeacherSeen, observe, teacher_seen
+from fathom_operator.kube.client import Kube
+from fathom_operator.kube.resources import CAPTION_JOBS, Obj, Resource
 from fathom_operator.plan import Key
+from fathom_operator.reports import Reports
 
 PUPIL: dict[str, Any] = {"spec__model": {"captionJob": "lesson"}}
 MODEL = Artifact(uri="pvc://features/lesson/model", digest=f"sha256:{'c' * 64}")
@@ -115,6 +129,41 @@ def test_what_is_read_of_the_teacher() -> None:
         "status": {"stage": "Captioning", "fineTune": {"epoch": 3.0, "model": MODEL.document()}},
     }
     assert teacher_seen(obj, ("a",)) == TeacherSeen("lesson", model=MODEL, stage="Captioning", chain=("a",))
+
+
+class Shelf(Kube):
+    """An API server that holds CaptionJobs and nothing else."""
+
+    def __init__(self, **models: dict[str, Any]) -> None:
+        self.objects = {
+            name: resource(caption_job(name, spec__model=model)) for name, model in models.items()
+        }
+        self.asked = 0
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Obj | None:
+        self.asked += resource is CAPTION_JOBS
+        return self.objects.get(name) if resource is CAPTION_JOBS else {}
+
+    def items(self, resource: Resource, namespace: str | None, selector: str = "") -> list[Obj]:
+        return []
+
+
+CHAINS = [
+    pytest.param({"catalog": "b", "b": "c", "c": "d"}, ("c", "d"), id="a chain, to its end"),
+    pytest.param({"catalog": "b", "b": "catalog"}, ("catalog", "b"), id="a circle, once around"),
+    pytest.param({"catalog": "b", "b": "b"}, ("b",), id="one that names itself"),
+    pytest.param({"catalog": "b", "b": "nowhere"}, ("nowhere",), id="to where there is nothing"),
+]
+
+
+@pytest.mark.parametrize(("named", "chain"), CHAINS)
+def test_the_chain_of_teachers_is_followed_once(named: dict[str, str], chain: tuple[str, ...]) -> None:
+    shelf = Shelf(**{name: {"captionJob": teacher} for name, teacher in named.items()})
+    seen = observe(shelf, Reports(lambda key, delay: None), lambda: NOW, Key("CaptionJob", "shop", "catalog"))
+    assert seen is not None
+    assert seen.teacher is not None
+    assert seen.teacher.chain == chain
+    assert shelf.asked <= 6
 
 
 def endpoint(**changes: Any) -> dict[str, Any]:

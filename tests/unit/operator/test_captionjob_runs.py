@@ -156,6 +156,15 @@ def test_an_annotation_begins_one_run_only_and_one_that_was_there_before_none() 
     assert plan_of(early).status["run"]["number"] == 1
 
 
+def test_an_annotation_of_any_length_begins_one_run() -> None:
+    seen = again(completed(), retry="x" * 1000)
+    for outcome in (planned(), captioned(), featurised()):
+        seen = step(seen, outcome)
+    plan = plan_of(seen)
+    assert (stage_of(plan)[0], plan.status["run"]["number"]) == ("Complete", 2)
+    assert len(plan.status["run"]["retry"]) == 253
+
+
 def test_a_failed_lesson_is_tried_again_and_a_good_one_is_not_repeated() -> None:
     lesson = {"spec__fineTune": {"uri": "pvc://media/pairs.parquet"}}
     seen, name = begun(**lesson)

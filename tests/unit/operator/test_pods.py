@@ -18,7 +18,15 @@ from fathom_operator.recmodel.predictor import knative_service, standard_service
 OWNER = Owner("RecModel", "shop", "movies", "0000-uid")
 VERSION = Version(name="v-01234567", digest="sha256:0", uri="pvc://data/models/v-01234567/captions")
 TEMPLATE: dict[str, Any] = {
-    "resources": {"requests": {"cpu": 1}, "limits": {"nvidia.com/gpu": 1}},
+    "resources": {
+        "requests": {"cpu": 1},
+        "limits": {"nvidia.com/gpu": 1},
+        "claims": [{"name": "card"}],
+    },
+    "resourceClaims": [{"name": "card", "resourceClaimTemplateName": "one-card"}],
+    "schedulerName": "bin-packing",
+    "terminationGracePeriodSeconds": 0,
+    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname"}],
     "nodeSelector": {"gpu": "yes"},
     "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
@@ -119,7 +127,8 @@ def test_the_token_for_progress_is_of_our_audience_and_short_lived() -> None:
 def test_the_template_reaches_the_pod() -> None:
     pod = worker(**TEMPLATE)
     for field in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "runtimeClassName",
-                  "serviceAccountName", "imagePullSecrets"):  # fmt: skip
+                  "serviceAccountName", "imagePullSecrets", "topologySpreadConstraints", "resourceClaims",
+                  "schedulerName", "terminationGracePeriodSeconds"):  # fmt: skip
         assert pod[field] == TEMPLATE[field]
     [container] = pod["containers"]
     assert container["resources"] == TEMPLATE["resources"]
@@ -190,6 +199,22 @@ def test_a_new_share_alone_starts_no_new_pods() -> None:
         return {"metadata": isvc["metadata"], "predictor": predictor}
 
     assert template(10) == template(50) == template(None)
+
+
+@pytest.mark.parametrize(
+    ("serving", "seconds"),
+    [
+        pytest.param({}, 5, id="so that endpoints drain"),
+        pytest.param({"terminationGracePeriodSeconds": 3}, 3, id="no longer than the pod may take"),
+        pytest.param({"terminationGracePeriodSeconds": 0}, None, id="not if it must go at once"),
+    ],
+)
+def test_a_pod_without_knatives_proxy_waits_before_it_stops(serving: Obj, seconds: int | None) -> None:
+    isvc = standard_service(OWNER, Serving.model_validate({"mode": "Standard", **serving}), VERSION, PLATFORM)
+    lifecycle = isvc["spec"]["predictor"]["containers"][0].get("lifecycle")
+    assert lifecycle == ({"preStop": {"sleep": {"seconds": seconds}}} if seconds else None)
+    knative = knative_service(OWNER, Serving(), VERSION, PLATFORM, percent=None)
+    assert "lifecycle" not in knative["spec"]["predictor"]["containers"][0]
 
 
 def test_standard_is_one_service_a_version_without_a_route_of_its_own() -> None:

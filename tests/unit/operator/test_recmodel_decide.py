@@ -97,6 +97,19 @@ def test_it_waits_for_its_captions(
     assert plan.desired == ()
 
 
+def test_another_try_of_a_rejected_version_gets_todays_image() -> None:
+    """What was wrong may have been the image."""
+    seen = ranking(spec__serving=KNATIVE)
+    seen = step(step(seen), evaluated(Captions=0.7))
+    old = seen.status.candidate
+    assert old is not None
+    tried = old.model_copy(update={"image": "ranker:0"})
+    seen = replace(seen, status=seen.status.model_copy(update={"candidate": tried}))
+    plan = plan_of(seen)
+    assert stage_of(plan)[0] == "Deploying"
+    assert plan.status["candidate"]["image"] == PLATFORM.ranker_image
+
+
 ASPECTS = [
     pytest.param(["caption"], "caption", "Training", id="a single prompt's"),
     pytest.param(["subject", "mood"], "mood", "Training", id="one of several"),

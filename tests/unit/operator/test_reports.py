@@ -48,6 +48,15 @@ def test_a_thousand_reports_wake_the_parent_once_every_three_seconds() -> None:
     assert sorted(moments) == [100.0 + 3 * step for step in range(11)]
 
 
+def test_pods_that_fell_silent_an_hour_ago_are_forgotten() -> None:
+    clock = Clock()
+    kept = reports(clock, Woken())
+    kept.add(JOB, "last night's", Progress(done=9))
+    clock.now += 3601
+    kept.add(JOB, "tonight's", Progress(done=1))
+    assert list(kept.of(JOB)) == ["tonight's"]
+
+
 def test_a_pod_that_reports_without_pause_is_told() -> None:
     clock = Clock()
     kept = reports(clock, Woken())

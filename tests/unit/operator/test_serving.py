@@ -140,6 +140,19 @@ def test_what_rolls_a_served_version(mode: dict[str, Any], changes: dict[str, An
     assert rolled == (["InferenceService"] if rolls else [])
 
 
+def test_the_image_is_fixed_when_a_rollout_begins() -> None:
+    candidate = version(NEW) | {"image": "ranker:0"}
+    seen = rolling()
+    seen = replace(
+        seen, status=type(seen.status).model_validate(seen.obj["status"] | {"candidate": candidate})
+    )
+    seen = knative(seen, OLD, None, revisions(OLD), **STABLE)
+    plan = plan_of(seen)
+    assert (told(plan), plan.status["candidate"]["image"]) == ((NEW, 10), "ranker:0")
+    [isvc] = [child for child in plan.desired if child["kind"] == "InferenceService"]
+    assert isvc["spec"]["predictor"]["containers"][0]["image"] == "ranker:0"
+
+
 def test_a_version_comes_back_with_the_image_it_was_served_with() -> None:
     """After a candidate was rejected, say, and the chart has been upgraded in the meantime."""
     status = {"stage": "Serving", "stable": version(OLD) | {"image": "ranker:0"}}

@@ -77,24 +77,36 @@ class TestArms:
 
 
 class TestCaptions:
-    def test_an_item_without_a_caption_has_the_unknown_token(self, tmp_path: Path) -> None:
+    def test_an_item_without_a_caption_has_the_missing_token(self, tmp_path: Path) -> None:
         world = make_world(tmp_path)
-        make_features(world / "features", {str(i): [2 + i % 3] for i in range(20)})
+        make_features(world / "features", {str(i): [3 + i % 3] for i in range(20)})
         found = prepared(world)
         row = found.items.names.index("33") + 1
-        assert tokens(found)[row].tolist() == [1]
+        assert tokens(found)[row].tolist() == [2]
 
     def test_tokens_that_no_training_item_has_are_left_out(self, tmp_path: Path) -> None:
         world = make_world(tmp_path)
-        make_features(world / "features", {str(i): [2, 3] for i in range(ITEMS)} | {"new": [2, 900]})
+        make_features(world / "features", {str(i): [3, 4] for i in range(ITEMS)} | {"new": [3, 900]})
         found = prepared(world)
         assert found.items.columns.ids[found.items.names.index("new") + 1, 0] == 1
-        assert tokens(found)[found.items.names.index("new") + 1].tolist() == [2, 0]
+        assert tokens(found)[found.items.names.index("new") + 1].tolist() == [3, 0]
 
     def test_a_large_hashed_vocabulary_costs_only_what_it_uses(self, tmp_path: Path) -> None:
         world = make_world(tmp_path)
         make_features(world / "features", {str(i): [10_000_000 + i % 4] for i in range(ITEMS)})
-        assert prepared(world).features.item[-1].size == 6
+        assert prepared(world).features.item[-1].size == 7
+
+    def test_two_aspects_of_one_job_are_two_features(self, tmp_path: Path) -> None:
+        world = make_world(tmp_path)
+        make_features(world / "features", {str(i): [3 + i % 2] for i in range(ITEMS)}, aspect="mood")
+        both = [{"captionJob": "catalog"}, {"captionJob": "catalog", "aspect": "mood"}]
+        found = prepared(world, features={"captions": both})
+        assert [field.name for field in found.features.item] == [
+            "@id",
+            "captions/catalog",
+            "captions/catalog/mood",
+        ]
+        assert found.features.item[-1].size == 5
 
 
 def unsealed(world: Path) -> None:
@@ -102,7 +114,7 @@ def unsealed(world: Path) -> None:
 
 
 def damaged(world: Path) -> None:
-    write(world / "features" / "features.parquet", {"item_id": ["1"], "tokens": [[2]]})
+    write(world / "features/caption/features.parquet", {"item_id": ["1"], "tokens": [[2]]})
 
 
 @pytest.mark.parametrize(
@@ -127,6 +139,12 @@ def damaged(world: Path) -> None:
             id="histories without times",
         ),
         pytest.param({"captionFeatures": {}}, None, "no folder for catalog", id="captions without a folder"),
+        pytest.param(
+            {"features": {"captions": [{"captionJob": "catalog", "aspect": "mood"}]}},
+            None,
+            "catalog has no aspect mood; it has caption",
+            id="an aspect that was not asked about",
+        ),
         pytest.param({}, unsealed, "never finished", id="features that are not finished"),
         pytest.param({}, damaged, "differs from its manifest", id="features that have changed"),
         pytest.param(

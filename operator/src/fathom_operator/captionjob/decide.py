@@ -115,7 +115,7 @@ def _next(course: _Course, status: CaptionJobStatus) -> Plan:
         return _waiting(course, status)
     state = course.states[current.stage]
     if state.failed:
-        return _failed(course, status, _explained(current, why_failed(state)))
+        return _failed(course, status, _explained(status, why_failed(state)))
     failure = _exceeded(course, status)
     if failure or course.spec.suspend:
         rest = _failed(course, status, failure) if failure else _suspended(course, status)
@@ -255,9 +255,9 @@ def _doing(step: _Step, state: WorkState, status: CaptionJobStatus) -> Failure:
     return Failure(step.reason, f"{again}{step.doing}{counts}")
 
 
-def _explained(work: Work, failure: Failure) -> Failure:
-    """Return why work failed; after planning what the spec says of the source can still be changed."""
-    if work.stage != "plan":
+def _explained(status: CaptionJobStatus, failure: Failure) -> Failure:
+    """Return why work failed; until the first plan is done the spec can still be corrected."""
+    if status.start_time is not None:
         return failure
     return Failure(
         failure.reason, f"{failure.message} What the spec says of the source may still change, too."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from fathom_api import CaptionJobSpec, CaptionJobStatus
-from fathom_api.captionjob import Items, RunStatus
+from fathom_api.captionjob import Items, RunStatus, Shards
 from fathom_operator.captionjob.observe import CaptionJobSeen
 from fathom_operator.schedule import next_time
 from fathom_operator.times import parse, seconds_since, text
@@ -81,5 +81,5 @@ def _begun(status: CaptionJobStatus, seen: CaptionJobSeen, *, retry_failed: bool
         retry=seen.retry,
         retry_failed=retry_failed,
     )
-    fresh = {"run": run, "items": Items(), "percent": 0, "errors_uri": None, "stage": "Planning"}
-    return status.model_copy(update=fresh)
+    counts = {"items": Items(), "shards": Shards(), "percent": 0, "errors_uri": None}
+    return status.model_copy(update={"run": run, "stage": "Planning", **counts})

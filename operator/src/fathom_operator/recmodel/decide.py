@@ -131,7 +131,9 @@ def _next(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Want:
 
 
 def _deploying(course: Course, status: RecModelStatus, candidate: Version, delete: tuple[Ref, ...]) -> Want:
-    candidate = candidate.model_copy(update={"image": candidate.image or course.platform.ranker_image})
+    # Fixed with the begin of the rollout; another try of a version that was rejected gets today's.
+    fixed = candidate.image if status.rollout is not None else None
+    candidate = candidate.model_copy(update={"image": fixed or course.platform.ranker_image})
     status = status.model_copy(update={"candidate": candidate})
     why = Failure(Reason.DEPLOYING, f"deploying {candidate.name}")
     return Want(status, "Deploying", why, "Reconciling", delete=delete, deploy=candidate)

@@ -50,9 +50,11 @@ def standard_service(owner: Owner, serving: Serving, version: Version, platform:
     labels = owner.labels(STAGE, version.name) | {"networking.kserve.io/visibility": "cluster-local"}
     predictor = _predictor(owner, serving, version, platform)
     [main] = predictor["containers"]
-    # Requests still come for a moment after a pod has left the Service's endpoints; Knative's proxy sees to
-    # that by itself, and lets nobody else.
-    main["lifecycle"] = {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}}
+    grace = serving.termination_grace_period_seconds
+    if drain := _DRAIN_SECONDS if grace is None else min(_DRAIN_SECONDS, grace):
+        # Requests still come for a moment after a pod has left the Service's endpoints; Knative's proxy sees
+        # to that by itself, and lets nobody else.
+        main["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
     name = standard_name(owner, version)
     body = {"spec": {"predictor": predictor}}
     made_from = _made_from(serving, version)

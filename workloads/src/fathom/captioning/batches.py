@@ -13,9 +13,8 @@ from PIL import Image
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from fathom.captioning.captioner import to_device
 from fathom.captioning.pairs import Pair, Pairs
-from fathom.captioning.prompting import encode, with_answers
+from fathom.captioning.prompting import encode, to_device, with_answers
 from fathom.captioning.vision import IMAGE_SIZE, EfficientNetLiteModel
 
 Encode = Callable[[Sequence[Pair]], dict[str, torch.Tensor]]
@@ -29,7 +28,7 @@ def from_pictures(model: Any, processor: Any, prompt: str, pairs: Pairs) -> Enco
     seq2seq = bool(model.config.is_encoder_decoder)
 
     def make(batch: Sequence[Pair]) -> dict[str, torch.Tensor]:
-        inputs = encode(processor, prompt, [pairs.image(pair) for pair in batch])
+        inputs = encode(processor, prompt, [pairs.image(pair.medium) for pair in batch])
         labelled = with_answers(inputs, [p.caption for p in batch], processor.tokenizer, seq2seq=seq2seq)
         return to_device(labelled, model)
 
@@ -43,7 +42,7 @@ def has_frozen_vision(model: Any) -> bool:
 
 def tower_steps(pairs: Pairs) -> int:
     """Return how often `remembered_features` will call `tick`."""
-    return -(-len({pair.sha256 for pair in pairs.all}) // _TOWER_BATCH)
+    return -(-pairs.media_count // _TOWER_BATCH)
 
 
 @contextmanager
@@ -59,14 +58,14 @@ def remembered_features(
     model.model.vision_tower = _PassOn()
     try:
         with tempfile.TemporaryFile() as file:
-            places, features = _features(tower.eval(), processor, pairs, file, tick)
+            features = _features(tower.eval(), processor, pairs, file, tick)
             if uncalibrated:
                 _calibrate(tower, features)
             blank = encode(processor, prompt, [Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE))])
             question = {k: blank[k] for k in ("input_ids", "attention_mask")}
 
             def make(batch: Sequence[Pair]) -> dict[str, torch.Tensor]:
-                seen = np.stack([features[places[pair.sha256]] for pair in batch])
+                seen = features[[pair.medium for pair in batch]]
                 inputs = {k: v.expand(len(batch), -1) for k, v in question.items()}
                 inputs["pixel_values"] = torch.from_numpy(seen).float()
                 labelled = with_answers(
@@ -89,17 +88,16 @@ class _PassOn(nn.Module):
 @torch.inference_mode()
 def _features(
     tower: Any, processor: Any, pairs: Pairs, file: Any, tick: Callable[[], None]
-) -> tuple[dict[str, int], np.ndarray[Any, Any]]:
-    """Return each picture's place and all features [pictures, tokens, width], half precision, in `file`."""
-    distinct = list({pair.sha256: pair for pair in pairs.all}.values())
-    shape = (len(distinct), tower.config.grid**2, tower.config.hidden_size)
+) -> np.ndarray[Any, Any]:
+    """Return the features of all pictures [pictures, tokens, width], half precision, in `file`."""
+    shape = (pairs.media_count, tower.config.grid**2, tower.config.hidden_size)
     features = np.memmap(file, dtype=np.float16, mode="w+", shape=shape)
-    for start in range(0, len(distinct), _TOWER_BATCH):
-        images = [pairs.image(pair) for pair in distinct[start : start + _TOWER_BATCH]]
+    for start in range(0, pairs.media_count, _TOWER_BATCH):
+        images = [pairs.image(n) for n in range(start, min(start + _TOWER_BATCH, pairs.media_count))]
         pixels = processor.image_processor(images, return_tensors="pt")["pixel_values"].to(tower.device)
         features[start : start + len(images)] = tower(pixels).last_hidden_state.half().cpu().numpy()
         tick()
-    return {pair.sha256: place for place, pair in enumerate(distinct)}, features
+    return features
 
 
 def _calibrate(tower: Any, features: np.ndarray[Any, Any]) -> None:

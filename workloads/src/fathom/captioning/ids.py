@@ -39,7 +39,10 @@ class Ids:
             found.append(hashes(column.drop_null(), seed))
             self.total += len(column)
         self.without = np.concatenate(nulls) if nulls else _NONE
-        self._sorted, self._rows = self._sort(np.concatenate(found) if found else np.array([], np.uint64))
+        joined = np.concatenate(found) if found else np.array([], np.uint64)
+        # Sorting is where memory peaks; what is joined is not needed in pieces as well.
+        found.clear()
+        self._sorted, self._rows = self._sort(joined)
         self.duplicates = self._duplicates()
 
     def rows(self, ids: pa.Array) -> Rows:
@@ -65,9 +68,10 @@ class Ids:
 
     def _sort(self, found: Hashes) -> tuple[Hashes, NDArray[np.uint32]]:
         """Return the hashes in order, and the row of each; among equal ones, the first row comes first."""
-        order = np.argsort(found, kind="stable")
-        rows = np.delete(np.arange(self.total, dtype=np.uint32), self.without) if len(self.without) else None
-        return found[order], order.astype(np.uint32) if rows is None else rows[order]
+        order = np.argsort(found, kind="stable").astype(np.uint32)
+        if not len(self.without):
+            return found[order], order
+        return found[order], np.delete(np.arange(self.total, dtype=np.uint32), self.without)[order]
 
     def _duplicates(self) -> Rows:
         """Return the rows, in order, whose id an earlier row has."""

@@ -46,21 +46,23 @@ def make(output: Location, reader: SourceReader, deal: Deal, maker: Maker) -> Pl
         raise InvalidInputError("NoItems", "the source has no items; check its URI and what is there")
     _write_errors(output, deal.name, ids)
     written = _Written(output / FOLDER, history.new_token())
-    skipped = pa.table({"row": _unusable(ids)}, SKIPPED)
-    written.add("skipped", skipped)
+    written.add("skipped", pa.table({"row": _unusable(ids)}, SKIPPED))
     for kind in SCHEMAS:
         _join(output, ids, kind, written)
     written.add("slices", pa.Table.from_pylist(written.slices, SLICES))
-    index = f"index-{written.token}.json" if reader.index else ""
-    if reader.index:
-        reader.index.save(written.folder / index)
-        written.names.add(index)
-    made_from = {"index": index, "source": deal.source, "shards": str(deal.shards), "run": str(deal.run), "maker": maker}
-    made_from |= {"previous": _previous(output, before), "token": written.token, "name": deal.name}
+    made_from = {
+        "name": deal.name,
+        "source": deal.source,
+        "shards": str(deal.shards),
+        "run": str(deal.run),
+        "maker": maker,
+        "previous": _previous(output, before),
+        "token": written.token,
+        "index": written.add_index(reader),
+    }
     counts = {"total": ids.total, "duplicates": len(ids.duplicates), "no_id": len(ids.without)}
-    manifest.write(
-        written.folder, KIND, counts=counts | written.counts, made_from=made_from, only=written.names
-    )
+    counts |= written.counts
+    manifest.write(written.folder, KIND, counts=counts, made_from=made_from, only=written.names)
     made = cast(Plan, read(output))
     _tidy(output, made, written.names)
     return made
@@ -90,6 +92,15 @@ class _Written:
             ends = {"first": int(of[first]), "last": int(of[first : first + GROUP_ROWS][-1])}
             self.slices.append({"kind": kind, "file": path.name, "group": group, **ends})
         self.counts[kind] = self.counts.get(kind, 0) + len(of)
+
+    def add_index(self, reader: SourceReader) -> str:
+        """Write where the source's rows begin; return the name of the file, "" if there is none."""
+        if reader.index is None:
+            return ""
+        path = self.folder / f"index-{self.token}.json"
+        reader.index.save(path)
+        self.names.add(path.name)
+        return path.name
 
     def _path(self, name: str) -> Location:
         path = self.folder / f"{name}-{self.token}.parquet"
@@ -169,7 +180,16 @@ def _tidy(output: Location, plan: Plan, names: set[str]) -> None:
         for entry in storage.files(output / view):
             if entry.name.split("/")[0] not in (plan.name, plan.previous):
                 _remove(entry.path)
+    _sweep(output / history.FOLDER, keep=plan.name)
     history.pack(output / history.FOLDER, keep=plan.name)
+
+
+def _sweep(folder: Location, keep: str) -> None:
+    """Remove what writers that were killed had not finished; a bucket keeps nothing unfinished."""
+    if isinstance(folder, Path):
+        for file in folder.glob("*/*/.*.parquet.*"):
+            if file.relative_to(folder).parts[0] != keep:
+                file.unlink(missing_ok=True)
 
 
 def _remove(path: Location) -> None:

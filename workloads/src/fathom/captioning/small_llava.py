@@ -7,6 +7,7 @@ checkpoints are Hugging Face's own format.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -40,7 +41,7 @@ def build(
     captions: Iterable[str], prompt: str, seed: int
 ) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     """Return the model, untrained but for its vision part, and a processor with a tokenizer of `captions`."""
-    tokenizer = train_tokenizer([*captions, f"USER: \n{prompt} ASSISTANT:"])
+    tokenizer = train_tokenizer(itertools.chain(captions, [f"USER: \n{prompt} ASSISTANT:"]))
     processor = _processor(tokenizer)
     torch.manual_seed(seed)
     model = LlavaForConditionalGeneration(_config(tokenizer))

@@ -1,39 +1,33 @@
-"""The training loop: AdamW with a cosine, a checkpoint after each epoch, the best epoch kept."""
+"""The training loop: AdamW with a cosine, the best epoch kept, interrupted at any step without a trace."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from fathom.captioning.batches import Encode
-from fathom.captioning.pairs import Pair
-from fathom.storage import appearing
+from fathom.captioning.curves import MAX_POINTS, Epoch, Mean, Point, best, is_over
+from fathom.captioning.pairs import Pair, Part
+from fathom.captioning.snapshots import Snapshots
+from fathom.captioning.stopping import Stop
+from fathom.errors import InvalidInputError
 from fathom_api.captioning import FineTune
 
-CURVE: Final = "curve.json"
 _WARM_UP: Final = 0.05
 _CLIP: Final = 1.0
 _WEIGHT_DECAY: Final = 0.01
-#: Takes the numbers of a step by name: epoch, loss, and validation_loss once there is one.
+#: Seconds between two snapshots within an epoch, and the most of the time that may go into them.
+_INTERVAL: Final = 300.0
+_SAVING: Final = 0.05
+#: Takes the numbers of a step by name: epoch, loss, learning_rate, and validation_loss once there is one.
 Step = Callable[[dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What an epoch ended with, in nats a token."""
-
-    epoch: int
-    loss: float
-    validation_loss: float | None
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
@@ -44,89 +38,169 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def best(curve: list[Epoch]) -> Epoch:
-    """Return the epoch with the lowest loss on held-out pairs; without any, the last one."""
-    measured = [epoch for epoch in curve if epoch.validation_loss is not None]
-    return min(measured, key=lambda e: e.validation_loss or 0.0) if measured else curve[-1]
-
-
-def read_curve(folder: Path) -> list[Epoch]:
-    """Return the curve that a finished training left beside its model."""
-    return [Epoch(**epoch) for epoch in json.loads((folder / CURVE).read_text())]
-
-
 class Training:
-    """Trains the parameters of a model that want a gradient; goes on after the last epoch saved."""
+    """Trains the parameters of a model that want a gradient; goes on where a snapshot was taken.
+
+    The order of an epoch and everything random in a step follow from their numbers, so a training that was
+    interrupted ends in the same weights as one that was not.
+    """
 
     def __init__(
-        self, model: Any, settings: FineTune, folder: Path, *, precision: torch.dtype | None
+        self,
+        model: Any,
+        settings: FineTune,
+        folder: Path,
+        *,
+        precision: torch.dtype | None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the model and the folder of its state; matrix products are taken in `precision`.
 
-        Epochs already trained are in `curve`.
+        How far an earlier life came is in `place`.
         """
         self._model = model
         self._settings = settings
-        self._folder = folder
         self._precision = precision
+        self._stop = Stop()
+        self._clock = clock
         self._trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(self._groups(), lr=settings.learning_rate)
-        self.curve: list[Epoch] = []
-        self._resume()
+        self._snapshots = Snapshots(folder, self._trained, self._optimizer)
+        self.place = self._snapshots.restore()
+        self._due = clock() + _INTERVAL
 
-    def run(self, encode: Encode, training: list[Pair], validation: list[Pair], step: Step) -> None:
-        """Train the epochs that are left, telling `step` of each step, then take the best epoch's weights."""
-        for number in range(len(self.curve), self._settings.epochs):
-            loss = self._epoch(number, encode, training, step)
-            self.curve.append(Epoch(number + 1, loss, self.measure(encode, validation)))
-            if best(self.curve).epoch == number + 1:
-                self._save("best.safetensors", self._weights())
-            self._save("last.safetensors", self._weights() | self._moments())
-        self._load_weights("best.safetensors")
+    def run(self, encode: Encode, training: Part, validation: Part, step: Step, stop: Stop) -> None:
+        """Train the epochs that are left, telling `step` of each step, then take the best epoch's weights.
+
+        Raises:
+            SystemExit: `stop` told us to; a snapshot was taken.
+            InvalidInputError: the loss is no number any more, or a batch does not fit into memory.
+        """
+        settings, place, self._stop = self._settings, self.place, stop
+        while not is_over(place.curve, settings.epochs, settings.patience):
+            rate = self._epoch(encode, training, step)
+            measured = self.measure(encode, validation)
+            place.curve.append(
+                Epoch(
+                    epoch=len(place.curve) + 1,
+                    loss=place.epoch_loss.value,
+                    validation_loss=measured,
+                    learning_rate=rate,
+                )
+            )
+            place.steps, place.epoch_loss = 0, Mean()
+            if best(place.curve).epoch == len(place.curve):
+                self._snapshots.save_best()
+            self._save()
+        self._snapshots.load_best()
 
     @torch.inference_mode()
-    def measure(self, encode: Encode, pairs: list[Pair]) -> float | None:
-        """Return the loss on `pairs`, nats a token."""
+    def measure(self, encode: Encode, pairs: Part) -> float | None:
+        """Return the loss on `pairs`, nats a token; None where there are none."""
         self._model.eval()
-        total = tokens = 0.0
-        for batch in _batches(pairs, self._settings.batch_size):
-            loss, count = self._loss(encode(batch))
-            total, tokens = total + float(loss) * count, tokens + count
-        return total / tokens if tokens else None
+        mean = Mean()
+        for batch in pairs.batches(self._settings.batch_size):
+            loss, count = self._loss(encode, batch)
+            mean.add(self._number(loss), count)
+            self._breathe()
+        return mean.value if mean.tokens else None
 
-    def _epoch(self, number: int, encode: Encode, pairs: list[Pair], step: Step) -> float:
-        # Everything random in an epoch follows from its number, so that an epoch trained again is the same.
-        torch.manual_seed(self._settings.seed * 10_007 + number)
-        order = torch.randperm(len(pairs)).tolist()
-        batches = list(_batches([pairs[i] for i in order], self._settings.batch_size))
+    def _epoch(self, encode: Encode, pairs: Part, step: Step) -> float:
+        """Do the steps of the current epoch that are left; return the last one's learning rate."""
+        size, number = self._settings.batch_size, len(self.place.curve)
+        each = -(-len(pairs) // size)
+        order = _shuffled(len(pairs), self._settings.seed, number)
         self._model.train()
-        total = tokens = 0.0
-        for place, batch in enumerate(batches):
-            self._set_rate(number * len(batches) + place, self._settings.epochs * len(batches))
-            loss, count = self._loss(encode(batch))
-            self._update(loss)
-            total, tokens = total + float(loss.detach()) * count, tokens + count
-            step({"epoch": number + (place + 1) / len(batches), "loss": total / tokens, **self._measured()})
-        return total / tokens
+        while self.place.steps < each:
+            start = self.place.steps * size
+            batch = pairs.take(order[start : start + size].tolist())
+            self._step(encode, batch, each)
+            step(self._numbers(each))
+            self._breathe()
+        return self._rate(each, -1)
 
-    def _measured(self) -> dict[str, float]:
-        last = self.curve[-1].validation_loss if self.curve else None
-        return {} if last is None else {"validation_loss": last}
-
-    def _loss(self, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, int]:
-        count = int((inputs["labels"] != -100).sum())
-        with self._autocast():
-            return self._model(**inputs).loss, count
-
-    def _update(self, loss: torch.Tensor) -> None:
+    def _step(self, encode: Encode, batch: list[Pair], each: int) -> None:
+        """Learn from `batch`, the next of the `each` steps of an epoch."""
+        place = self.place
+        done = len(place.curve) * each + place.steps
+        torch.manual_seed(_seed(self._settings.seed, "step", done))
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate(each)
+        loss, count = self._loss(encode, batch)
+        value = self._number(loss.detach())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._trained.values(), _CLIP)
         self._optimizer.step()
         self._optimizer.zero_grad()
+        place.epoch_loss.add(value, count)
+        place.point_loss.add(value, count)
+        place.steps += 1
+        self._mark(done + 1, each)
 
-    def _set_rate(self, step: int, steps: int) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, self._settings.learning_rate)
+    def _mark(self, done: int, each: int) -> None:
+        """Add a point to the curve if it is time."""
+        if done % -(-self._settings.epochs * each // MAX_POINTS) == 0:
+            self.place.points.append(
+                Point(
+                    step=done,
+                    epoch=done / each,
+                    loss=self.place.point_loss.value,
+                    learning_rate=self._rate(each, -1),
+                )
+            )
+            self.place.point_loss = Mean()
+
+    def _numbers(self, each: int) -> dict[str, float]:
+        place = self.place
+        last = place.curve[-1].validation_loss if place.curve else None
+        measured = {} if last is None else {"validation_loss": last}
+        return {
+            "epoch": len(place.curve) + place.steps / each,
+            "loss": place.epoch_loss.value,
+            "learning_rate": self._rate(each, -1),
+            **measured,
+        }
+
+    def _rate(self, each: int, ahead: int = 0) -> float:
+        """Return the learning rate of the step that comes, or of one `ahead` of it."""
+        step = len(self.place.curve) * each + self.place.steps + ahead
+        return learning_rate(step, self._settings.epochs * each, self._settings.learning_rate)
+
+    def _loss(self, encode: Encode, batch: list[Pair]) -> tuple[torch.Tensor, int]:
+        """Return the mean loss of a batch and the number of its tokens."""
+        inputs = encode(batch)
+        count = int((inputs["labels"] != -100).sum())
+        try:
+            with self._autocast():
+                return self._model(**inputs).loss, count
+        except torch.OutOfMemoryError as error:
+            raise InvalidInputError(
+                "OutOfMemory",
+                f"a batch of {len(batch)} pairs does not fit into the GPU's memory: "
+                "lower fineTune.batchSize, or use method: LoRA",
+            ) from error
+
+    def _number(self, loss: torch.Tensor) -> float:
+        value = float(loss)
+        if not math.isfinite(value):
+            raise InvalidInputError(
+                "Diverged",
+                f"the loss became {value} in epoch {len(self.place.curve) + 1}: lower fineTune.learningRate",
+            )
+        return value
+
+    def _breathe(self) -> None:
+        """Take a snapshot if it is time or we were told to stop, and then do stop."""
+        if self._stop.signal is not None or self._clock() >= self._due:
+            self._save()
+        self._stop.check()
+
+    def _save(self) -> None:
+        begun = self._clock()
+        self._snapshots.save(self.place)
+        now = self._clock()
+        # A model of many gigabytes on a slow volume would otherwise be saved more than it is trained.
+        self._due = now + max(_INTERVAL, (now - begun) / _SAVING)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self._precision is None:
@@ -138,51 +212,12 @@ class Training:
         others = [p for p in self._trained.values() if p.ndim <= 1]
         return [{"params": matrices, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
 
-    def _weights(self) -> dict[str, torch.Tensor]:
-        return {f"weights/{name}": p.detach() for name, p in self._trained.items()}
 
-    def _moments(self) -> dict[str, torch.Tensor]:
-        state = self._optimizer.state
-        return {
-            f"{key}/{name}": state[p][key].reshape(state[p][key].shape)
-            for name, p in self._trained.items()
-            if p in state
-            for key in ("exp_avg", "exp_avg_sq", "step")
-        }
-
-    def curve_json(self) -> str:
-        """Return the curve as JSON, one object an epoch."""
-        return json.dumps([asdict(epoch) for epoch in self.curve])
-
-    def _save(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
-        with appearing(self._folder / name) as path:
-            save_file(
-                {k: v.contiguous() for k, v in tensors.items()}, path, metadata={"curve": self.curve_json()}
-            )
-
-    def _resume(self) -> None:
-        file = self._folder / "last.safetensors"
-        if not file.is_file():
-            return
-        with safe_open(file, framework="pt") as saved:
-            self.curve = [Epoch(**epoch) for epoch in json.loads(saved.metadata()["curve"])]
-            for name, parameter in self._trained.items():
-                if f"step/{name}" in saved.keys():  # noqa: SIM118  not a mapping
-                    keys = ("exp_avg", "exp_avg_sq", "step")
-                    # AdamW counts steps on the CPU.
-                    self._optimizer.state[parameter] = {
-                        k: saved.get_tensor(f"{k}/{name}").to("cpu" if k == "step" else parameter.device)
-                        for k in keys
-                    }
-        self._load_weights(file.name)
-
-    @torch.no_grad()
-    def _load_weights(self, name: str) -> None:
-        with safe_open(self._folder / name, framework="pt") as saved:
-            for parameter_name, parameter in self._trained.items():
-                parameter.copy_(saved.get_tensor(f"weights/{parameter_name}"))
+def _shuffled(count: int, seed: int, epoch: int) -> torch.Tensor:
+    """Return the order of an epoch's pairs [count]."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(_seed(seed, "epoch", epoch)))
 
 
-def _batches(pairs: list[Pair], size: int) -> Iterator[list[Pair]]:
-    for start in range(0, len(pairs), size):
-        yield pairs[start : start + size]
+def _seed(seed: int, what: str, number: int) -> int:
+    # torch's generator on a CPU looks at 32 bits only.
+    return int.from_bytes(hashlib.blake2b(f"{seed}:{what}:{number}".encode(), digest_size=4).digest())

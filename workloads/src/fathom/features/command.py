@@ -2,61 +2,112 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 from fathom import manifest, storage
 from fathom.captioning.captions import Captions
 from fathom.errors import InvalidInputError
-from fathom.features import tables
-from fathom.features.tokenisers import Term, Tokeniser, Vocabulary, tokeniser
+from fathom.features import aspect, coverage, drift
+from fathom.features.coverage import Coverage
+from fathom.features.tokenisers import Tokeniser, open_tokeniser
+from fathom.features.tokenisers.base import Batch
 from fathom.progress import Reporter, reporter
+from fathom.storage import Location
 from fathom_api.progress import Outcome, Progress
 from fathom_api.tasks import FeaturiseTask
 
 FOLDER: Final = "features"
 KIND: Final = "Features"
 #: Raised whenever the same captions and parameters come to give other features.
-_FORMAT: Final = "1"
-_TOP: Final = 50
+_FORMAT: Final = "2"
+
+
+class Run(Protocol):
+    """The captions of a run."""
+
+    @property
+    def count(self) -> int:
+        """Items with a caption."""
+        ...
+
+    @property
+    def aspects(self) -> list[str]:
+        """What was asked about each."""
+        ...
+
+    def digest(self) -> str:
+        """Return a digest of all captions."""
+        ...
+
+    def batches(self, name: str, /) -> Iterator[Batch]:
+        """Yield the captions of an aspect."""
+        ...
+
+    def previous(self) -> Iterator[Any]:
+        """Yield item_id, aspect and caption of the run before."""
+        ...
 
 
 def featurise(task: FeaturiseTask) -> Outcome:
-    """Write the features of all captions below the task's folder, unless they are there already.
+    """Write the features of all captions below the task's folder, unless they are there, and the report.
 
     Raises:
         InvalidInputError: a shard is unfinished, its captions are damaged, or the tokenizer cannot be had.
     """
+    from fathom.report import captions as report
+
     root = storage.existing(task.output)
-    folder = root / FOLDER
     captions = Captions(root, task.shards)
-    strategy = tokeniser(task.features, task.model, _checkpoint(task, root))
-    made_from = {
+    outcome = write(task, root, captions)
+    report.write(root, task, captions)
+    return outcome
+
+
+def write(task: FeaturiseTask, root: Location, captions: Run) -> Outcome:
+    """Write the features of `captions` below `root`, unless they are there already."""
+    folder = root / FOLDER
+    made_from = _made_from(task, captions)
+    strategies = {name: _strategy(task, root, name) for name in captions.aspects}
+    for name, strategy in strategies.items():
+        made_from |= {f"{name}/{key}": value for key, value in strategy.identity().items()}
+    done = _finished(folder, made_from)
+    if done is None:
+        done = _make(folder, task, captions, strategies, made_from)
+    reports = {
+        name: Coverage.model_validate_json((folder / name / coverage.NAME).read_bytes())
+        for name in strategies
+    }
+    return _outcome(f"{task.output.rstrip('/')}/{FOLDER}", done, reports)
+
+
+def _made_from(task: FeaturiseTask, captions: Run) -> dict[str, str]:
+    return {
         "captions": captions.digest(),
         "format": _FORMAT,
         "max_tokens_per_item": str(task.features.max_tokens_per_item),
-        **strategy.identity(),
     }
-    done = _finished(folder, made_from)
-    if done is None:
-        done = _make(folder, captions, strategy, task.features.max_tokens_per_item, made_from)
-    coverage = tables.Coverage.model_validate_json((folder / "coverage.json").read_bytes())
-    return _outcome(f"{task.output.rstrip('/')}/{FOLDER}", done, coverage)
 
 
-def _checkpoint(task: FeaturiseTask, root: Path) -> str:
-    """Return where the tokenizer of the model that captioned is."""
-    scheme, _, name = task.model.place.partition("://")
+def _strategy(task: FeaturiseTask, root: Location, name: str) -> Tokeniser:
+    structured = any(prompt.name == name and prompt.json_schema for prompt in task.model.questions())
+    return open_tokeniser(task.features, task.model, _checkpoint(task, root), structured=structured)
+
+
+def _checkpoint(task: FeaturiseTask, root: Location) -> str:
+    """Return where the tokenizer of the model that captioned is; nowhere behind an endpoint."""
+    if task.model.uri is None:
+        return ""
+    scheme, _, name = task.model.uri.partition("://")
     if scheme == "fathom":
         # The small model exists only as what fine-tuning made of it.
         return str(root / "model")
-    return name if scheme == "hf" else str(storage.resolve(task.model.place))
+    return name if scheme == "hf" else str(storage.resolve(task.model.uri))
 
 
-def _finished(folder: Path, made_from: dict[str, str]) -> manifest.Manifest | None:
+def _finished(folder: Location, made_from: dict[str, str]) -> manifest.Manifest | None:
     """Return the manifest of `folder` if it was made from the same and is whole."""
     try:
         if (found := manifest.read(folder)) is not None and found.made_from == made_from:
@@ -67,84 +118,75 @@ def _finished(folder: Path, made_from: dict[str, str]) -> manifest.Manifest | No
 
 
 def _make(
-    folder: Path, captions: Captions, strategy: Tokeniser, limit: int, made_from: dict[str, str]
+    folder: Location,
+    task: FeaturiseTask,
+    captions: Run,
+    strategies: dict[str, Tokeniser],
+    made_from: dict[str, str],
 ) -> manifest.Manifest:
+    before = _before(folder)
     # From here on nobody may take what is in the folder for finished.
     (folder / manifest.NAME).unlink(missing_ok=True)
+    for stale in sorted(drift.aspects(folder) - strategies.keys()):
+        _remove(folder / stale)
     with reporter() as report:
-        vocabulary = strategy.vocabulary(_count(captions, strategy))
-        tally = _Tally()
-        with tables.features(folder / "features.parquet", captions.count) as writer:
-            for item_ids, terms in _terms(captions, strategy):
-                tokens = [vocabulary.encode(found, limit) for found in terms]
-                writer.write(item_ids, tokens)
-                tally.add(terms, tokens, vocabulary)
-                _report(report, captions, tally, vocabulary)
-    coverage = tally.coverage(strategy, vocabulary)
-    tables.write_vocabulary(folder / "vocabulary.parquet", vocabulary.entries)
-    with storage.appearing(folder / "coverage.json") as path:
-        path.write_text(coverage.model_dump_json(by_alias=True, indent=2))
-    counts = {"items": tally.items, "tokens": len(vocabulary.entries)}
+        for number, (name, strategy) in enumerate(strategies.items()):
+            aspect.make(
+                folder / name,
+                partial(captions.batches, name),
+                captions.count,
+                strategy,
+                task.features,
+                encoded=_Telling(
+                    report, total=captions.count * len(strategies), done=captions.count * number
+                ),
+            )
+    drift.write(folder, before, captions)
+    counts = {"items": captions.count, "aspects": len(strategies)}
     return manifest.write(folder, KIND, counts=counts, made_from=made_from)
 
 
-def _terms(captions: Captions, strategy: Tokeniser) -> Iterator[tuple[list[str], list[set[Term]]]]:
-    for batch in captions.batches(captions.aspects[0]):
-        yield batch.item_ids, strategy.terms(batch.captions)
+def _before(folder: Location) -> drift.Before | None:
+    """Return what there is to compare with; nothing if the features before are unfinished or damaged."""
+    try:
+        return drift.snapshots(folder)
+    except InvalidInputError:
+        return None
 
 
-def _count(captions: Captions, strategy: Tokeniser) -> Counter[Term]:
-    counts: Counter[Term] = Counter()
-    for _, terms in _terms(captions, strategy):
-        for found in terms:
-            counts.update(found)
-    return counts
+@dataclass(frozen=True)
+class _Telling:
+    """Reports captions of one aspect as part of those of all."""
+
+    report: Reporter
+    total: int
+    done: int
+
+    def __call__(self, encoded: int) -> None:
+        """Report that so many are encoded."""
+        self.report.update(Progress(total=self.total, done=self.done + encoded))
 
 
-@dataclass
-class _Tally:
-    """Counts that the coverage report is made of."""
-
-    items: int = 0
-    covered: int = 0
-    tokens: int = 0
-    terms: int = 0
-    unknown: int = 0
-
-    def add(self, terms: list[set[Term]], tokens: list[list[int]], vocabulary: Vocabulary) -> None:
-        """Count items: their terms, and the tokens those became."""
-        self.items += len(tokens)
-        self.covered += sum(bool(t) for t in tokens)
-        self.tokens += sum(map(len, tokens))
-        self.terms += sum(map(len, terms))
-        self.unknown += sum(term not in vocabulary.ids for found in terms for term in found)
-
-    def coverage(self, strategy: Tokeniser, vocabulary: Vocabulary) -> tables.Coverage:
-        """Return the report."""
-        top = sorted(vocabulary.entries, key=lambda e: (-e.count, e.id))[:_TOP]
-        return tables.Coverage(
-            tokenizer=strategy.identity(),
-            vocabulary_size=vocabulary.size,
-            tokens_in_use=len(vocabulary.entries),
-            items=self.items,
-            items_with_tokens=self.covered,
-            coverage=self.covered / self.items,
-            tokens_per_item=self.tokens / self.items,
-            unknown_share=self.unknown / max(self.terms, 1),
-            top_tokens=[tables.TopToken(id=e.id, token=e.token, count=e.count) for e in top],
-        )
+def _remove(folder: Location) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    # Object stores have no empty folders.
+    if folder.exists():
+        folder.rmdir()
 
 
-def _report(report: Reporter, captions: Captions, tally: _Tally, vocabulary: Vocabulary) -> None:
-    metrics = {"vocabulary_size": float(vocabulary.size)}
-    report.update(Progress(total=captions.count, done=tally.items, metrics=metrics))
-
-
-def _outcome(uri: str, done: manifest.Manifest, coverage: tables.Coverage) -> Outcome:
+def _outcome(uri: str, done: manifest.Manifest, reports: dict[str, Coverage]) -> Outcome:
+    items = done.counts["items"]
+    captions = sum(report.items for report in reports.values())
+    tokens = sum(report.tokens_per_item * report.items for report in reports.values())
     metrics = {
-        "vocabulary_size": float(coverage.vocabulary_size),
-        "coverage": coverage.coverage,
-        "tokens_per_item": coverage.tokens_per_item,
+        "vocabulary_size": float(sum(report.vocabulary_size for report in reports.values())),
+        "coverage": sum(report.items_with_tokens for report in reports.values()) / max(captions, 1),
+        "tokens_per_item": tokens / items,
     }
-    progress = Progress(total=coverage.items, done=coverage.items, metrics=metrics)
+    for name, report in reports.items():
+        metrics[f"aspect/{name}/vocabulary_size"] = float(report.vocabulary_size)
+        metrics[f"aspect/{name}/coverage"] = report.coverage
+        metrics[f"aspect/{name}/tokens_per_item"] = report.tokens_per_item
+    progress = Progress(total=items, done=items, metrics=metrics)
     return Outcome(result="Succeeded", uri=uri, digest=done.digest, progress=progress)

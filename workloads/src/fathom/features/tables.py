@@ -1,102 +1,62 @@
-"""What featurising leaves: the tokens of each item, the vocabulary, and how well they cover the items."""
+"""The table of items and their tokens."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Generator, Iterable, Sequence
+import zlib
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
 
-from fathom.captioning.items import shard_hash
-from fathom.features.tokenisers import Entry
-from fathom.storage import appearing
-from fathom_api.meta import StatusModel
+from fathom.features.sequences import spooling
+from fathom.storage import Location, appearing
 
 #: Items that are sorted in memory at once.
-BUCKET_ROWS: Final = 1 << 20
+BUCKET_ROWS: Final = 1 << 18
+NAME: Final = "features.parquet"
 FEATURES: Final = pa.schema(
     [
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("tokens", pa.list_(pa.field("element", pa.int32(), nullable=False)), nullable=False),
     ]
 )
-VOCABULARY: Final = pa.schema(
-    [
-        pa.field("id", pa.int32(), nullable=False),
-        pa.field("token", pa.string(), nullable=False),
-        pa.field("count", pa.int64(), nullable=False),
-    ]
-)
-
-
-class TopToken(StatusModel):
-    """A frequent token."""
-
-    id: int = Field(description="Its id.")
-    token: str = Field(description="What it stands for.")
-    count: int = Field(description="Captions it occurs in.")
-
-
-class Coverage(StatusModel):
-    """How well the tokens cover the items (`coverage.json`)."""
-
-    tokenizer: dict[str, str] = Field(description="The strategy, and all that decides what it makes.")
-    vocabulary_size: int = Field(description="Ids there may be, padding and unknown included.")
-    tokens_in_use: int = Field(description="Ids that occur in a caption.")
-    items: int = Field(description="Items with a caption.")
-    items_with_tokens: int = Field(description="Items with at least one token.")
-    coverage: float = Field(description="Share of the items with at least one token.")
-    tokens_per_item: float = Field(description="Mean number of tokens of an item.")
-    unknown_share: float = Field(description="Share of the captions' terms that have no id.")
-    top_tokens: list[TopToken] = Field(description="The most frequent.")
 
 
 class Writer:
     """Collects items in any order; the table that comes of it is the same whatever order they came in."""
 
-    def __init__(self, buckets: Sequence[pq.ParquetWriter]) -> None:
+    def __init__(self, buckets: Sequence[pa.ipc.RecordBatchFileWriter]) -> None:
         self._buckets = buckets
 
-    def write(self, item_ids: list[str], tokens: list[list[int]]) -> None:
-        """Add items."""
-        table = pa.table(
-            {"item_id": item_ids, "tokens": pa.array(tokens, FEATURES.field("tokens").type)}, FEATURES
-        )
+    def write(self, item_ids: pa.Array, tokens: pa.Array) -> None:
+        """Add items: ids (string) and tokens (list of int32)."""
+        batch = pa.record_batch([item_ids, tokens.cast(FEATURES.field("tokens").type)], schema=FEATURES)
         if len(self._buckets) == 1:
-            self._buckets[0].write_table(table)
+            self._buckets[0].write_batch(batch)
             return
-        place = np.array([shard_hash(i) % len(self._buckets) for i in item_ids])
+        hashes = (zlib.crc32(item_id.encode()) for item_id in item_ids.to_pylist())
+        place = np.fromiter(hashes, np.int64, len(item_ids)) % len(self._buckets)
         for number, bucket in enumerate(self._buckets):
-            if (mine := table.filter(pa.array(place == number))).num_rows:
-                bucket.write_table(mine)
+            if (mine := batch.filter(pa.array(place == number))).num_rows:
+                bucket.write_batch(mine)
 
 
 @contextmanager
-def features(path: Path, items: int, bucket_rows: int = BUCKET_ROWS) -> Generator[Writer]:
-    """Yield a writer for `items` items; on success the sorted table appears at `path`.
+def features(path: Location, items: int, bucket_rows: int = BUCKET_ROWS) -> Generator[Writer]:
+    """Yield a writer for `items` items; on success the table appears at `path`.
 
     Items are spooled to buckets by a hash of their ids and each bucket is sorted alone: memory stays flat.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".spool-", dir=path.parent) as spool:
-        files = [Path(spool, str(number)) for number in range(-(-items // bucket_rows))]
+    with spooling() as spool:
+        files = [spool / str(number) for number in range(max(-(-items // bucket_rows), 1))]
         with ExitStack() as writers:
-            yield Writer([writers.enter_context(pq.ParquetWriter(file, FEATURES)) for file in files])
-        with appearing(path) as temporary, pq.ParquetWriter(temporary, FEATURES, compression="zstd") as out:
+            yield Writer([writers.enter_context(pa.ipc.new_file(str(file), FEATURES)) for file in files])
+        # No two ids are the same: a dictionary of them would only cost time.
+        written: dict[str, Any] = {"compression": "zstd", "use_dictionary": ["tokens.list.element"]}
+        with appearing(path) as temporary, pq.ParquetWriter(temporary, FEATURES, **written) as out:
             for file in files:
-                out.write_table(pq.read_table(file, schema=FEATURES).sort_by("item_id"))
-
-
-def write_vocabulary(path: Path, entries: Iterable[Entry]) -> None:
-    """Write `entries` in the order given."""
-    rows = [(e.id, e.token, e.count) for e in entries]
-    columns = zip(*rows, strict=True) if rows else ([], [], [])
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, VOCABULARY, strict=True)]
-    with appearing(path) as temporary:
-        pq.write_table(pa.Table.from_arrays(arrays, schema=VOCABULARY), temporary, compression="zstd")
+                with pa.memory_map(str(file)) as mapped:
+                    out.write_table(pa.ipc.open_file(mapped).read_all().sort_by("item_id"))

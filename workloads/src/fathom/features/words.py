@@ -15,13 +15,32 @@ _WORD: Final = regex.compile(
     r"|[[\p{L}\p{N}]--[\p{Han}\p{Hiragana}]][[\p{L}\p{N}\p{M}]--[\p{Han}\p{Hiragana}]]*(?:'\p{L}[\p{L}\p{M}]*)*",
     regex.V1,
 )
+#: Between two words of one phrase.
+INSIDE: Final = regex.compile(r"[\s\p{Pd}]*")
 _APOSTROPHES: Final = str.maketrans({"’": "'", "ʼ": "'"})
 
 
-def words(text: str) -> list[str]:
-    """Return the words of `text`, normalised (Unicode NFKC) and case-folded (Unicode's caseless matching)."""
+def normalised(text: str) -> str:
+    """Return `text` in Unicode's NFKC, case-folded (Unicode's caseless matching)."""
     folded = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).casefold()
-    return _WORD.findall(unicodedata.normalize("NFKC", folded))
+    return unicodedata.normalize("NFKC", folded)
+
+
+def words(text: str) -> list[str]:
+    """Return the words of `text`, normalised."""
+    return _WORD.findall(normalised(text))
+
+
+def phrases(text: str) -> list[list[str]]:
+    """Return the words of `text`, a list for each run that no punctuation parts."""
+    found: list[list[str]] = []
+    clean, end = normalised(text), 0
+    for match in _WORD.finditer(clean):
+        if not found or not INSIDE.fullmatch(clean, end, match.start()):
+            found.append([])
+        found[-1].append(match[0])
+        end = match.end()
+    return found
 
 
 def ngrams(found: list[str], longest: int) -> Iterator[str]:

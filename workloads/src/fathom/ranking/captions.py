@@ -12,9 +12,14 @@ import pyarrow.compute
 
 from fathom import manifest
 from fathom.errors import InvalidInputError
+from fathom.features.coverage import NAME as COVERAGE
+from fathom.features.coverage import Coverage
+from fathom.features.tables import NAME as TABLE
+from fathom.features.vocabulary import FIRST, MISSING
 from fathom.ranking import tables
-from fathom.ranking.schema import FIRST, UNKNOWN, FeatureField
-from fathom.storage import digest_bytes, existing
+from fathom.ranking.schema import FeatureField
+from fathom.storage import digest_bytes, existing_local
+from fathom_api.captioning import ASPECT
 from fathom_api.recmodel import Arm, CaptionsFeature
 
 pc: Any = pyarrow.compute
@@ -27,17 +32,20 @@ class Captions:
     Attributes:
         feature: how they are used.
         digest: of the features.
+        vocabulary: id of the vocabulary that says what the tokens mean.
         rows: item_id: string, tokens: list<int32>.
     """
 
     feature: CaptionsFeature
     digest: str
+    vocabulary: str
     rows: pa.Table
 
     @property
     def name(self) -> str:
-        """Name of the feature."""
-        return f"captions/{self.feature.caption_job}"
+        """Name of the feature: of the aspect of a single prompt, that of its CaptionJob."""
+        job, aspect = self.feature.caption_job, self.feature.aspect
+        return f"captions/{job}" if aspect == ASPECT else f"captions/{job}/{aspect}"
 
 
 def read(features: list[CaptionsFeature], folders: Mapping[str, str]) -> list[Captions]:
@@ -56,14 +64,23 @@ def _read(feature: CaptionsFeature, folders: Mapping[str, str]) -> Captions:
             "MissingFeatures",
             f"captionFeatures has no folder for {job}; it has {', '.join(folders) or 'none'}",
         )
-    folder = existing(folders[job])
+    folder = existing_local(folders[job])
     sealed = manifest.verify(folder)
-    rows = tables.read(str(folder / "features.parquet"), ["item_id", "tokens"])
-    return Captions(feature, sealed.digest, rows)
+    aspect = folder / feature.aspect
+    if not (aspect / TABLE).is_file():
+        asked = sorted({name.split("/")[0] for name in sealed.files if name.endswith(f"/{TABLE}")})
+        raise InvalidInputError(
+            "MissingAspect",
+            f"{folders[job]}: {job} has no aspect {feature.aspect}; it has {', '.join(asked) or 'none'}. "
+            "Correct features.captions[].aspect",
+        )
+    known = Coverage.model_validate_json((aspect / COVERAGE).read_bytes())
+    rows = tables.read(str(aspect / TABLE), ["item_id", "tokens"])
+    return Captions(feature, sealed.digest, known.vocabulary, rows)
 
 
 def tokens_of(captions: Captions, items: list[str], arm: Arm, seed: int) -> pa.Array:
-    """Return the tokens [n] (list<int32>) that `arm` sees of `items`; without a caption, the unknown one.
+    """Return the tokens [n] (list<int32>) that `arm` sees of `items`; without a caption, the missing one.
 
     Captions: its own. WithoutCaptions: none. ShuffledCaptions: those of another item, drawn by `seed`, so
     that the ranker gets tokens of the same frequencies that say nothing of the item.
@@ -73,7 +90,7 @@ def tokens_of(captions: Captions, items: list[str], arm: Arm, seed: int) -> pa.A
         return pa.array([[]] * len(items), tokens.type)
     ids = tables.array(captions.rows, "item_id").cast(pa.string())
     own = tokens.take(pc.index_in(pa.array(items, pa.string()), value_set=ids))
-    own = pc.if_else(pc.is_null(own), pa.scalar([UNKNOWN], tokens.type), own)
+    own = pc.if_else(pc.is_null(own), pa.scalar([MISSING], tokens.type), own)
     if arm == "ShuffledCaptions":
         return own.take(pa.array(np.random.default_rng(seed).permutation(len(items))))
     return own
@@ -81,7 +98,7 @@ def tokens_of(captions: Captions, items: list[str], arm: Arm, seed: int) -> pa.A
 
 @dataclass(frozen=True)
 class TokenIds:
-    """Ids 2, 3, … for the tokens that occur, so that a hashed vocabulary costs only what it uses."""
+    """Ids from FIRST on for the tokens that occur, so that a hashed vocabulary costs only what it uses."""
 
     tokens: np.ndarray[Any, np.dtype[np.int32]]
 
@@ -89,7 +106,7 @@ class TokenIds:
     def of(cls, captions: Captions) -> TokenIds:
         """Take all tokens of all captions: every arm then has as many parameters."""
         flat = tables.array(captions.rows, "tokens").flatten().to_numpy(zero_copy_only=False)
-        return cls(np.unique(flat[flat > UNKNOWN]).astype(np.int32))
+        return cls(np.unique(flat[flat >= FIRST]).astype(np.int32))
 
     def field(self, captions: Captions) -> FeatureField:
         """Return the feature."""
@@ -99,7 +116,7 @@ class TokenIds:
             type="Tokens",
             size=FIRST + len(self.tokens),
             pooling=feature.pooling,
-            vocabulary_digest=digest_bytes(self.tokens.tobytes()),
+            vocabulary_digest=digest_bytes(captions.vocabulary.encode() + self.tokens.tobytes()),
             history=feature.user_history.max_items if feature.user_history else 0,
         )
 
@@ -109,7 +126,7 @@ class TokenIds:
         An embedding that was never trained would add noise to just the items captions should help: new ones.
         """
         flat = tokens.flatten().to_numpy(zero_copy_only=False)
-        ids = np.where(flat > UNKNOWN, FIRST + np.searchsorted(self.tokens, flat), flat)
+        ids = np.where(flat >= FIRST, FIRST + np.searchsorted(self.tokens, flat), flat)
         parent = pc.list_parent_indices(tokens).to_numpy(zero_copy_only=False)
         known = np.zeros(FIRST + len(self.tokens), np.bool_)
         known[ids[trained[parent]]] = True

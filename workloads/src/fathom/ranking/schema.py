@@ -23,9 +23,11 @@ MAX_TOKENS: Final = 1024
 class FeatureField(StatusModel):
     """One feature of one side."""
 
-    name: str = Field(description="`@id`, a column's name, or `captions/<CaptionJob>`.")
+    name: str = Field(description="`@id`, a column's name, or `captions/<CaptionJob>[/<aspect>]`.")
     type: Literal["Categorical", "CategoricalList", "Numeric", "Tokens"] = Field(description="What it holds.")
-    size: int = Field(default=0, description="Ids there are, padding and unknown included; 0 of a number.")
+    size: int = Field(
+        default=0, description="Ids there are, padding, unknown (and missing) included; 0 of a number."
+    )
     pooling: Literal["Mean", "Sum"] = Field(default="Mean", description="How several embeddings become one.")
     separator: str = Field(default=" ", description="Between the values of a CategoricalList string.")
     mean: float = Field(default=0.0, description="Of a number, over the training interactions.")

@@ -1,0 +1,73 @@
+"""The features of one aspect: its captions in; its tokens, vocabulary and coverage out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from fathom import storage
+from fathom.features import coverage, tables, vocabulary
+from fathom.features.coverage import Coverage, Tally
+from fathom.features.encoding import encode
+from fathom.features.sequences import spooling
+from fathom.features.tokenisers.base import Batch, Before, Learned, Tokeniser
+from fathom.features.vocabulary import Numbering, Vocabulary
+from fathom.storage import Location
+from fathom_api.tokens import CaptionFeatures
+
+VOCABULARY: Final = "vocabulary.parquet"
+
+
+def make(
+    folder: Location,
+    captions: Callable[[], Iterator[Batch]],
+    items: int,
+    strategy: Tokeniser,
+    features: CaptionFeatures,
+    *,
+    encoded: Callable[[int], None] = lambda _: None,
+) -> Coverage:
+    """Write the features of one aspect to `folder`; the vocabulary that is there already is gone on with.
+
+    Args:
+        folder: of the aspect.
+        captions: yields all of them, in the same order every time.
+        items: how many there are.
+        strategy: how captions become tokens.
+        features: limits of the vocabulary and of an item's tokens.
+        encoded: told how many items have been encoded.
+    """
+    before = Before(vocabulary.read(folder / VOCABULARY), folder)
+    tally = Tally()
+    with spooling() as scratch:
+        learned = strategy.learn(captions, before, scratch)
+        grown = _vocabulary(learned, before, features)
+        ids = grown.find(learned.terms.names) if learned.fixed is None else learned.fixed
+        numbering = Numbering.of(ids, learned.terms.counts)
+        with tables.features(folder / tables.NAME, items) as writer:
+            for item_ids, sequences in learned.corpus:
+                found = learned.find(sequences, numbering.ranks)
+                tokens = encode(found, numbering, features.max_tokens_per_item)
+                writer.write(item_ids, tokens.array())
+                tally.add(found, tokens)
+                encoded(tally.items)
+    for name, write in learned.files.items():
+        with storage.appearing(folder / name) as path:
+            write(path)
+    vocabulary.write(folder / VOCABULARY, grown)
+    report = tally.coverage(strategy.identity(), grown)
+    with storage.appearing(folder / coverage.NAME) as path:
+        path.write_text(report.model_dump_json(by_alias=True, indent=2))
+    return report
+
+
+def _vocabulary(learned: Learned, before: Before, features: CaptionFeatures) -> Vocabulary:
+    if learned.fixed is not None:
+        return Vocabulary.fixed(learned.meaning, learned.fixed, learned.terms, learned.size)
+    return vocabulary.extended(
+        before.vocabulary,
+        learned.meaning,
+        learned.terms,
+        min_count=features.min_count,
+        most=features.vocabulary_size,
+    )
