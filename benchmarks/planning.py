@@ -45,6 +45,13 @@ def item_ids(start: int, stop: int) -> pa.Array:
     return pa.array([f"item-{number:012d}" for number in range(start, stop)])
 
 
+def texts(letters: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> pa.Array:
+    """Return an array of strings from their letters [n, length]."""
+    count, length = letters.shape
+    ends = np.arange(0, (count + 1) * length, length, dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(ends), pa.py_buffer(letters)])
+
+
 def write_source(path: Path, items: int) -> None:
     """Write a table of ids and paths of pictures that nobody reads."""
     with pq.ParquetWriter(path, pa.schema({"item_id": pa.string(), "image": pa.string()})) as out:
@@ -56,17 +63,16 @@ def write_source(path: Path, items: int) -> None:
 def write_history(folder: Path, items: int, shards: int) -> None:
     """Write a caption of every item, dealt into the files that `shards` shards would leave."""
     draw = np.random.default_rng(0)
+    hexadecimal, letters = (np.frombuffer(text, np.uint8) for text in (b"0123456789abcdef", b"etaoinsrhl  "))
     for shard in range(shards):
         start, stop = items * shard // shards, items * (shard + 1) // shards
-        keys = draw.integers(0, 256, (stop - start, 64), np.uint8).tobytes().hex()
-        digests = [keys[at : at + 64] for at in range(0, len(keys), 64)]
         count = stop - start
         columns = {
             "item_id": item_ids(start, stop),
             "aspect": ["caption"] * count,
-            "caption": [f"a small {d[:6]} thing beside a large {d[6:12]} one" for d in digests[:count]],
-            "key": digests[:count],
-            "media_sha256": digests[count:],
+            "caption": texts(draw.choice(letters, (count, 60))),
+            "key": texts(draw.choice(hexadecimal, (count, 64))),
+            "media_sha256": texts(draw.choice(hexadecimal, (count, 64))),
             "model_digest": ["sha256:" + "0" * 64] * count,
             "prompt_digest": ["1" * 64] * count,
             "tokens": np.full(count, 12, np.int32),

@@ -20,6 +20,7 @@ check "generated files" python -m fathom_api.generate . --check
 check "lock file" scripts/lock.sh --check
 check "chart and manifests" python scripts/manifests.py
 check "chart reference" python scripts/chart_docs.py --check
+check "bad input reference" python scripts/bad_input.py --check
 check "links in the documentation" python scripts/links.py
 
 if [ ${#failed[@]} -gt 0 ]; then

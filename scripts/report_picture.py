@@ -21,6 +21,7 @@ from browser import Scheme, browser, open_file
 from builders import captioned
 from builders.captioned import Clip, Pictured, Shelf
 from PIL import Image
+from playwright.sync_api import Browser
 
 from demo.data import stamps
 from fathom.report import captions
@@ -29,6 +30,7 @@ from fathom_api.tasks import FeaturiseTask
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "caption-report.png"
 _NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+_HEIGHT = 1240
 _BROKEN = {
     "NotAnImage": "not an image of a known format",
     "DamagedImage": "the image cannot be decoded: image file is truncated (8 bytes not processed)",
@@ -67,13 +69,21 @@ def example(root: Path) -> Path:
     return root / captions.PATH
 
 
-def take(report: Path, picture: Path, *, width: int, height: int, scheme: Scheme = "light") -> None:
-    """Take a picture of the top of `report`, with few colours: it is small then."""
+def take(report: Path, picture: Path) -> None:
+    """Take a picture of the top of `report` on a desk and on a phone, in 256 colours to keep it small."""
     with browser() as running:
-        opened = open_file(running, report, width=width, height=height, scheme=scheme)
-        taken = Image.open(io.BytesIO(opened.page.screenshot()))
+        desk = _seen(running, report, 1280, "light")
+        phone = _seen(running, report, 390, "dark")
+    both = Image.new("RGB", (desk.width + phone.width, _HEIGHT))
+    both.paste(desk, (0, 0))
+    both.paste(phone, (desk.width, 0))
     picture.parent.mkdir(parents=True, exist_ok=True)
-    taken.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(picture, optimize=True)
+    both.quantize(256, dither=Image.Dither.NONE).save(picture, optimize=True)
+
+
+def _seen(running: Browser, report: Path, width: int, scheme: Scheme) -> Image.Image:
+    opened = open_file(running, report, width=width, height=_HEIGHT, scheme=scheme)
+    return Image.open(io.BytesIO(opened.page.screenshot()))
 
 
 def _media(number: int, row: dict[str, Any]) -> Any:
@@ -116,21 +126,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=PICTURE, help="where the picture goes")
     parser.add_argument("--html", type=Path, help="keep the report here as well")
-    parser.add_argument("--width", type=int, default=1280)
-    parser.add_argument("--height", type=int, default=1500)
-    parser.add_argument("--dark", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fathom-report-") as folder:
         report = example(Path(folder))
         if asked.html:
             asked.html.write_bytes(report.read_bytes())
-        take(
-            report,
-            asked.out,
-            width=asked.width,
-            height=asked.height,
-            scheme="dark" if asked.dark else "light",
-        )
+        take(report, asked.out)
 
 
 if __name__ == "__main__":

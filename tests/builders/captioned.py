@@ -75,7 +75,7 @@ class Files:
         yield from self._read("previous.parquet", None)
 
     def _read(self, name: str, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
-        with pq.ParquetFile(self.folder / name) as file:
+        with pq.ParquetFile(self.folder / name, pre_buffer=False) as file:
             yield from file.iter_batches(batch_size=BATCH, columns=columns)
 
 

@@ -53,20 +53,23 @@ def numbered(count: int, start: int = 0) -> Catalogue:
 
 @dataclass
 class Writer:
-    """Captions what it is given by rule; `broken` says of which items it cannot, and why."""
+    """Captions by rule; `words` are what it says instead, `broken` why it says nothing of an item."""
 
     model: str = "m1"
     aspects: tuple[str, ...] = ("caption",)
     broken: Mapping[str, str] = field(default_factory=dict[str, str])
     batch: int = 2
+    words: Mapping[str, str] = field(default_factory=dict[str, str])
     made: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    #: Item and key of captions that were promised to be kept: their batch was committed.
+    kept: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     now: float = 0.0
 
     def key(self, item_id: str, aspect: str) -> str:
         return hashlib.sha256(f"{item_id} {aspect} {self.model}".encode()).hexdigest()
 
     def text(self, item_id: str, aspect: str) -> str:
-        return f"{aspect} of {item_id} by {self.model}"
+        return self.words.get(item_id, f"{aspect} of {item_id} by {self.model}")
 
     def row(self, item_id: str, aspect: str) -> CaptionRow | ErrorRow:
         key = self.key(item_id, aspect)
@@ -79,18 +82,19 @@ class Writer:
 
     def work(self, source: Catalogue, shard: Shard) -> None:
         """Go through a shard's items, as the pipeline does."""
-        fresh = 0
+        fresh: list[CaptionRow | ErrorRow] = []
         for item in source.items(shard.start, shard.stop):
             if item.row in shard.skipped_rows or item.id is None or not shard.wanted(item.id):
                 continue
             for aspect in self.aspects:
                 key = self.key(item.id, aspect)
                 if shard.reuse(item.id, aspect, key) is None and shard.failed_before(item.id, key) is None:
-                    shard.add(self.row(item.id, aspect))
-                    fresh += 1
-            if fresh >= self.batch:
+                    fresh.append(self.row(item.id, aspect))
+                    shard.add(fresh[-1])
+            if len(fresh) >= self.batch:
                 shard.batch_done()
-                fresh = 0
+                self.kept |= {(r.item_id, r.key) for r in fresh if isinstance(r, CaptionRow)}
+                fresh = []
 
     def caption(
         self, output: Location, source: Catalogue, plan: Plan, index: int, *, retry: bool = False
@@ -127,3 +131,8 @@ def ever_made(output: Location) -> set[tuple[str, str]]:
     """Return item and key of all captions in history."""
     batches = rows(output / "history", "captions", ["item_id", "key"])
     return {(row["item_id"], row["key"]) for batch in batches for row in batch.to_pylist()}
+
+
+def captioned(output: Location, words: Mapping[str, str], shards: int = 1) -> Captions:
+    """Have the items of `words` captioned so."""
+    return Writer(words=words, batch=1000).run(output, Catalogue(list(words)), shards)

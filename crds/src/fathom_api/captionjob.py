@@ -191,6 +191,7 @@ class Shards(StatusModel):
     active: int = Field(default=0, description="Shards being worked on.")
     succeeded: int = Field(default=0, description="Shards finished.")
     failed: int = Field(default=0, description="Shards given up.")
+    retries: int = Field(default=0, description="Pods that failed and counted as a try of their shard.")
 
 
 class Artifact(StatusModel):

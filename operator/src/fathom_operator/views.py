@@ -94,6 +94,7 @@ class JobView:
     active: int = 0
     succeeded: int = 0
     failed_indexes: int = 0
+    failed_pods: int = 0
     started: str | None = None
     ended: str | None = None
 
@@ -151,6 +152,7 @@ def job_view(job: Obj) -> JobView:
         active=status.get("active", 0),
         succeeded=status.get("succeeded", 0),
         failed_indexes=_count_indexes(status.get("failedIndexes", "")),
+        failed_pods=status.get("failed", 0),
         started=status.get("startTime"),
         ended=status.get("completionTime") or end.get("lastTransitionTime"),
     )

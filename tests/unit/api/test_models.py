@@ -124,6 +124,19 @@ def test_what_is_no_condition(changes: dict[str, Any]) -> None:
         condition(**changes)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param('{"done": -1}', id="less than nothing"),
+        pytest.param('{"tokens": 1000000000000000000000}', id="more than a status can hold"),
+        pytest.param('{"samples": ["a", "b", "c", "d"]}', id="more samples than are shown"),
+    ],
+)
+def test_what_no_pod_may_report(said: str) -> None:
+    with pytest.raises(ValidationError):
+        Progress.model_validate_json(said)
+
+
 def test_last_words_fit_a_termination_message() -> None:
     numbers = {"auc": 0.7, "gauc": 0.6, "logLoss": 0.5, "normalizedEntropy": 0.9, "calibration": 1.0}
     outcome = Outcome(

@@ -219,6 +219,18 @@ def llava_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     return save(ARCHITECTURES["LLaVA with a chat template"], tmp_path_factory.mktemp("llava"))
 
 
+@pytest.fixture(scope="session")
+def idefics_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a small Idefics3, which takes many pictures in one conversation."""
+    return save(idefics3, tmp_path_factory.mktemp("idefics"))
+
+
+@pytest.fixture(scope="session")
+def blip_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a small BLIP, which takes one picture."""
+    return save(blip, tmp_path_factory.mktemp("blip"))
+
+
 def save(make: Callable[[], tuple[Any, Any]], path: Path) -> str:
     torch.manual_seed(0)
     model, processor = make()

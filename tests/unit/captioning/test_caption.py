@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 import pytest
 from builders.pictures import parquet, png
-from PIL.Image import Image
 
 from fathom import manifest, storage
-from fathom.captioning import captioner, command, history
-from fathom.captioning.captioner import Caption
+from fathom.captioning import command, engines, history
 from fathom.captioning.captions import Captions
-from fathom.captioning.checkpoint import Checkpoint
+from fathom.captioning.engines import Answer, Prepared, Question, Result, UnansweredError
+from fathom.captioning.engines.asking import answer_all
 from fathom.errors import InvalidInputError
 from fathom_api.progress import Outcome
 from fathom_api.tasks import CaptionTask
@@ -26,19 +25,37 @@ NAMES = {(255, 0, 0): "red", (0, 128, 0): "green", (0, 0, 255): "blue"}
 class Namer:
     """Says a picture's colour; refuses white ones, and does `before` with each batch first."""
 
+    concurrency = 1
+    decoding = "by eye"
+
     def __init__(self, before: Callable[[int], None] = lambda number: None) -> None:
         self.seen = 0
+        self.digest = ""
         self._batches = 0
         self._before = before
 
-    def caption(self, images: list[Image]) -> list[Caption]:
+    def clean(self, text: str) -> str:
+        return text
+
+    def prepare(self, question: Question) -> Prepared:
+        return Prepared(question, "all", question.clip.frames[0].getpixel((0, 0)), 100)
+
+    def batch_size(self, group: Hashable) -> int:
+        return 4
+
+    def generate(self, batch: Sequence[Prepared]) -> list[Result]:
         self._before(self._batches)
         self._batches += 1
-        colours = [image.getpixel((0, 0)) for image in images]
-        if (255, 255, 255) in colours:
-            raise ValueError("nothing to see")
-        self.seen += len(images)
-        return [Caption(NAMES.get(c, "a colour"), 1, 2.0) for c in colours]
+        return [self._say(prepared.inputs) for prepared in batch]
+
+    def answer(self, questions: Sequence[Question]) -> list[Result]:
+        return answer_all(self, questions)
+
+    def _say(self, colour: tuple[int, int, int]) -> Result:
+        if colour == (255, 255, 255):
+            return UnansweredError("RefusedByModel", "nothing to see")
+        self.seen += 1
+        return Answer(NAMES.get(colour, "a colour"), 1, "Stop", 2.0)
 
 
 class World:
@@ -49,7 +66,7 @@ class World:
         self.table = root / "items.parquet"
         self.namer = Namer()
         self.digest = "sha256:model"
-        patch.setattr(captioner, "load", lambda model: (self.namer, Checkpoint(root, self.digest)))
+        patch.setattr(engines, "open_engine", lambda model: self.namer)
 
     def write(self, ids: list[str | None], images: list[bytes | None]) -> None:
         parquet(self.table, item_id=ids, image=images)
@@ -66,6 +83,7 @@ class World:
 
     def caption(self, shard: int = 0, shards: int = 1, namer: Namer | None = None) -> Outcome:
         self.namer = namer or Namer()
+        self.namer.digest = self.digest
         return command.caption(self.task(shards), shard)
 
     def history(self, kind: history.Kind) -> list[str]:

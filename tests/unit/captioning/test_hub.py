@@ -8,8 +8,12 @@ import huggingface_hub
 import pytest
 from builders import hub
 from huggingface_hub import constants
+from PIL import Image
 
-from fathom.captioning import captioner, checkpoint, media
+from fathom import storage
+from fathom.captioning import checkpoint
+from fathom.captioning.engines import Answer, Question, open_engine
+from fathom.captioning.media import Clip
 from fathom.errors import InvalidInputError
 from fathom_api.tasks import AnyModel
 
@@ -30,13 +34,13 @@ def fetched(
         )
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         whole = huggingface_hub.snapshot_download
-        monkeypatch.setattr(
-            huggingface_hub,
-            "snapshot_download",
-            lambda *names, **options: whole(
-                *names, endpoint=address, cache_dir=tmp_path / "cache", **options
-            ),
-        )
+
+        def download(name: str, **options: Any) -> str:
+            options["cache_dir"] = options["cache_dir"] or tmp_path / "cache"
+            return whole(name, **{"endpoint": address, **options})
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+        monkeypatch.setenv(ENV_VOLUMES, str(tmp_path))
         yield folder, names
 
 
@@ -45,8 +49,9 @@ def model(uri: str = f"hf://{hub.REPOSITORY}", **fields: object) -> AnyModel:
 
 
 def test_a_model_from_a_hub_captions(fetched: tuple[Path, list[str]]) -> None:
-    speaker, _ = captioner.load(model())
-    assert len(speaker.caption([media.Image.new("RGB", (30, 30), "red")])) == 1
+    clip = Clip((Image.new("RGB", (30, 30), "red"),), ())
+    [answer] = open_engine(model()).answer([Question("caption", "What is it?", clip, 4)])
+    assert isinstance(answer, Answer)
 
 
 @pytest.mark.parametrize("trusted", [False, True])
@@ -86,3 +91,38 @@ def test_pickled_weights_alone_are_refused(fetched: tuple[Path, list[str]]) -> N
     with pytest.raises(InvalidInputError) as error:
         checkpoint.find(model())
     assert error.value.reason == "NoSafetensors"
+
+
+def test_models_are_kept_where_the_task_says(fetched: tuple[Path, list[str]], tmp_path: Path) -> None:
+    found = checkpoint.find(model(cache="pvc://models/hub"))
+    assert found.path.is_relative_to(tmp_path / "models/hub")
+
+
+def test_the_digest_of_a_fetched_model_reads_none_of_its_weights(
+    fetched: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "digest_files", lambda *given: pytest.fail("read from end to end"))
+    assert checkpoint.find(model()).digest.startswith("sha256:")
+
+
+def test_the_digest_of_a_fetched_model_follows_its_files(
+    fetched: tuple[Path, list[str]],
+) -> None:
+    before = checkpoint.find(model(cache="pvc://one/hub")).digest
+    assert checkpoint.find(model(cache="pvc://two/hub")).digest == before
+    template = fetched[0] / "chat_template.jinja"
+    template.write_text(template.read_text() + " ")
+    assert checkpoint.find(model(cache="pvc://three/hub")).digest != before
+
+
+def test_a_hub_that_cannot_be_reached_is_worth_another_try(
+    fetched: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = huggingface_hub.snapshot_download
+    monkeypatch.setattr(
+        huggingface_hub,
+        "snapshot_download",
+        lambda *names, **options: whole(*names, **{**options, "endpoint": "http://127.0.0.1:9"}),
+    )
+    with pytest.raises(OSError, match=r"."):
+        checkpoint.find(model(cache="pvc://empty/hub"))

@@ -89,7 +89,7 @@ def test_the_adapter_alone_makes_of_the_base_what_was_merged(llava_checkpoint: s
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(std=0.1)
-    lora.merge(adapted, tmp_path / "adapter")
+    lora.merge(adapted).save(tmp_path / "adapter")
     merged = model(**inputs).logits
     assert not torch.allclose(merged, before, atol=1e-2)
     assert not [name for name, _ in model.named_parameters() if "lora" in name]

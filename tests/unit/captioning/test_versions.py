@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -50,13 +52,24 @@ def test_a_damaged_version_is_not_found_and_is_replaced(tmp_path: Path) -> None:
     assert versions.find(tmp_path, {"recipe": "1"}) == version
 
 
-def test_who_is_killed_while_publishing_leaves_no_version_and_the_next_cleans_up(tmp_path: Path) -> None:
-    left = tmp_path / "versions" / ".new-killed"
+@pytest.mark.parametrize(
+    ("hours", "stays"),
+    [
+        pytest.param(4, False, id="its writer was killed"),
+        pytest.param(1, True, id="another pod may be at work"),
+    ],
+)
+def test_what_was_half_written_is_no_version_and_is_cleaned_up(
+    hours: int, stays: bool, tmp_path: Path
+) -> None:
+    left = tmp_path / "versions" / ".new-half"
     left.mkdir(parents=True)
     (left / "weights").write_text("half")
+    long_ago = time.time() - hours * 3600
+    os.utime(left, (long_ago, long_ago))
     assert versions.find(tmp_path, {}) is None
     publish(tmp_path, "one")
-    assert not left.exists()
+    assert left.exists() is stays
 
 
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders.courses import completed
-from builders.seen import PLATFORM, captioning, carried_out, resource
+from builders.courses import begun, completed
+from builders.outcomes import planned
+from builders.seen import PLATFORM, captioning, carried_out, pod, report, resource, with_job_status
 
 from fathom_api.recmodel import Serving, Version
 from fathom_operator.apply import RefusedError, apply_children, apply_status, changes
@@ -122,6 +124,41 @@ def test_a_new_status_is_written_once_and_only_to_the_resource_it_is_about() -> 
     assert (verb, what) == ("apply", "status")
     assert body["metadata"] == {"name": "catalog", "namespace": "shop", "uid": "0000-uid"}
     assert "spec" not in body
+
+
+def test_progress_that_comes_too_soon_is_written_later_and_a_new_stage_at_once() -> None:
+    kube = Recorder()
+    seen, name = begun(planned(total=100))
+    seen = with_job_status(seen, name, [pod(name)], active=1)
+
+    class Working(CaptionJobController):
+        seen: CaptionJobSeen
+
+        def observe(self, kube: Kube, key: Key) -> CaptionJobSeen:
+            return self.seen
+
+    controller = Working(PLATFORM, Reports(lambda key, delay: None))
+    reconciler = Reconciler(kube, controller)
+
+    def look(done: int, **changes: Any) -> float | None:
+        reports = {f"uid-{name}-0": report(total=100, done=done)}
+        controller.seen = replace(seen, reports=reports, **changes)
+        kube.writes.clear()
+        result = reconciler.reconcile(Key("CaptionJob", "shop", "catalog"))
+        assert result is not None
+        return result.look_again
+
+    def statuses() -> int:
+        return sum(what == "status" for _, what, _ in kube.writes)
+
+    look(10)
+    assert statuses() == 1
+    again = look(20)
+    assert statuses() == 0
+    assert again is not None
+    assert 0 < again <= 5
+    look(20, missing_claims=frozenset({"media"}), jobs=(), children={})
+    assert statuses() == 1
 
 
 def test_plans_delete() -> None:

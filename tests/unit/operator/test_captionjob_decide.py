@@ -141,6 +141,18 @@ def test_progress_adds_up_over_the_shards_and_gives_an_eta() -> None:
     assert status["errorsUri"] == "pvc://features/catalog/errors"
 
 
+def test_shards_and_the_pods_that_were_tried_again_are_counted() -> None:
+    seen, name = begun(spec__shards=4, spec__parallelism=2)
+    seen = with_job_status(seen, name, [pod(name)], active=1, succeeded=2, failed=3, failedIndexes="3")
+    assert plan_of(seen).status["shards"] == {
+        "total": 4,
+        "active": 1,
+        "succeeded": 2,
+        "failed": 1,
+        "retries": 3,
+    }
+
+
 def test_the_total_of_shards_not_heard_of_is_estimated() -> None:
     seen, name = begun(spec__shards=4)
     seen = with_job_status(seen, name, [pod(name)], active=1)

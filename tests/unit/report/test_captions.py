@@ -122,6 +122,13 @@ def test_what_stands_out_is_in_the_gallery_of_a_large_run(tmp_path: Path) -> Non
     assert "28 more" in words(card(html, "item-77"))
 
 
+def test_where_all_are_alike_none_stands_out(tmp_path: Path) -> None:
+    rows = [caption(f"item-{n:03}", "a red shoe") for n in range(200)]
+    captioned.write_features(tmp_path, {row["item_id"]: ["red", "shoe"] for row in rows})
+    html = report(tmp_path, captioned.write(tmp_path, rows))
+    assert set(re.findall('data-why="([^"]*)"', html)) == {"random"}
+
+
 def test_a_report_is_the_same_however_the_rows_are_ordered(tmp_path: Path) -> None:
     rows = some(500)
     first = report(tmp_path / "1", captioned.write(tmp_path / "1", rows))

@@ -68,9 +68,10 @@ def caption(task: TaskFile, shard: Shard = 0) -> None:
 def finetune(task: TaskFile) -> None:
     """Teach a captioner a domain by pairs of media and captions; leaves a Hugging Face checkpoint.
 
-    Starts from any image-text-to-text model, or from fathom://small-llava, which needs no model hub. A share
-    of the pairs is held out, and the epoch that does best on them is kept. Run it again after an
-    interruption: it goes on from the last epoch.
+    Starts from any image-text-to-text model, or from fathom://small-llava, which needs no model hub; teaches
+    all weights, or adapters that are merged in the end. A share of the media is held out: the epoch that does
+    best on them is kept, and captions of them are compared with people's. The checkpoint is a version of its
+    own in OUTPUT/versions; OUTPUT stands for the latest. Run it again after an interruption: it goes on.
     """
     from fathom.captioning.command import finetune as work
 

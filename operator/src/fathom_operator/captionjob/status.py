@@ -210,7 +210,13 @@ def _shards(spec: CaptionJobSpec, state: WorkState) -> Shards:
     job = state.job
     if job is None:
         return Shards(total=spec.shards)
-    return Shards(total=spec.shards, active=job.active, succeeded=job.succeeded, failed=job.failed_indexes)
+    return Shards(
+        total=spec.shards,
+        active=job.active,
+        succeeded=job.succeeded,
+        failed=job.failed_indexes,
+        retries=job.failed_pods,
+    )
 
 
 def _artifact(work: Work, state: WorkState, uri: str) -> Artifact:

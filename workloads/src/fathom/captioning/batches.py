@@ -13,9 +13,8 @@ from PIL import Image
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from fathom.captioning.captioner import to_device
 from fathom.captioning.pairs import Pair, Pairs
-from fathom.captioning.prompting import encode, with_answers
+from fathom.captioning.prompting import encode, to_device, with_answers
 from fathom.captioning.vision import IMAGE_SIZE, EfficientNetLiteModel
 
 Encode = Callable[[Sequence[Pair]], dict[str, torch.Tensor]]

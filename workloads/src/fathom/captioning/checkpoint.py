@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from fathom import manifest, storage
+from fathom import storage
 from fathom.captioning import small_llava, versions
+from fathom.captioning.identity import Checkpoint, of_folder, of_snapshot
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import CaptionModel
+
+__all__ = ["Checkpoint"]
 
 #: What is fetched from a hub: no pickles, and code only for those who asked for it.
 _FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 _DTYPES: Final = {"Float32": torch.float32, "BFloat16": torch.bfloat16, "Float16": torch.float16}
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A folder in Hugging Face's format, and the digest of its files (and of its commit, from a hub)."""
-
-    path: Path
-    digest: str
+#: What transformers raises where a checkpoint is not what it should be, or needs a package that is not there.
+_UNUSABLE: Final = (ValueError, KeyError, AttributeError, ImportError, TypeError)
 
 
 def find(model: CaptionModel) -> Checkpoint:
@@ -32,6 +27,7 @@ def find(model: CaptionModel) -> Checkpoint:
 
     Raises:
         InvalidInputError: there is none, or it has no safetensors.
+        OSError: the hub cannot be reached now; another try may help.
     """
     if model.place == small_llava.URI:
         raise InvalidInputError(
@@ -48,20 +44,85 @@ def open_model(checkpoint: Checkpoint, model: CaptionModel, device: torch.device
     Raises:
         InvalidInputError: transformers cannot open it as an image-text-to-text model.
     """
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    processor = open_processor(checkpoint, model)
+    return open_weights(checkpoint, model, device), processor
 
-    trust = {"trust_remote_code": model.trust_remote_code, "local_files_only": True}
+
+def open_processor(checkpoint: Checkpoint, model: CaptionModel) -> Any:
+    """Return the processor of `checkpoint`, which pads prompts on the left.
+
+    Raises:
+        InvalidInputError: transformers cannot open it.
+    """
+    from transformers import AutoProcessor
+
     try:
-        processor = AutoProcessor.from_pretrained(checkpoint.path, **trust)
-        opened: Any = AutoModelForImageTextToText.from_pretrained(
-            checkpoint.path, dtype=_dtype(model.dtype, device), use_safetensors=True, **trust
-        )
-    except (ValueError, KeyError, AttributeError, ImportError) as error:
+        processor = AutoProcessor.from_pretrained(checkpoint.path, **_trust(model))
+    except _UNUSABLE as error:
+        raise _unusable(model, error) from error
+    if not hasattr(processor, "tokenizer"):
         raise InvalidInputError(
-            "UnusableModel", f"{model.place}: transformers cannot open it: {error}"
-        ) from error
+            "UnusableModel",
+            f"{model.place}: its processor has no tokenizer; it is no image-text-to-text model",
+        )
     _pad_on_the_left(processor.tokenizer)
-    return opened.to(device), processor
+    return processor
+
+
+def open_weights(checkpoint: Checkpoint, model: CaptionModel, where: torch.device) -> Any:
+    """Return the model of `checkpoint` on `where`, or on all GPUs if it is to be spread.
+
+    A quantised checkpoint opens as its own config says.
+
+    Raises:
+        InvalidInputError: transformers cannot open it as an image-text-to-text model.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    try:
+        return AutoModelForImageTextToText.from_pretrained(
+            checkpoint.path,
+            dtype=dtype(model.dtype, where),
+            device_map="auto" if model.spread else {"": where},
+            use_safetensors=True,
+            **_trust(model),
+        )
+    except _UNUSABLE as error:
+        raise _unusable(model, error) from error
+
+
+def config(checkpoint: Checkpoint, model: CaptionModel) -> Any:
+    """Return the configuration of `checkpoint`.
+
+    Raises:
+        InvalidInputError: transformers does not know such a model.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(checkpoint.path, **_trust(model))
+    except _UNUSABLE as error:
+        raise _unusable(model, error) from error
+
+
+def device() -> torch.device:
+    """Return the GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def dtype(name: str, where: torch.device) -> torch.dtype:
+    """Return the number format `name` stands for on `where`."""
+    if name == "Auto":
+        return torch.bfloat16 if where.type == "cuda" else torch.float32
+    return _DTYPES[name]
+
+
+def _trust(model: CaptionModel) -> dict[str, bool]:
+    return {"trust_remote_code": model.trust_remote_code, "local_files_only": True}
+
+
+def _unusable(model: CaptionModel, error: Exception) -> InvalidInputError:
+    return InvalidInputError("UnusableModel", f"{model.place}: transformers cannot open it: {error}")
 
 
 def _pad_on_the_left(tokenizer: Any) -> None:
@@ -71,17 +132,6 @@ def _pad_on_the_left(tokenizer: Any) -> None:
         tokenizer.pad_token = tokenizer.eos_token
 
 
-def device() -> torch.device:
-    """Return the GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _dtype(name: str, where: torch.device) -> torch.dtype:
-    if name == "Auto":
-        return torch.bfloat16 if where.type == "cuda" else torch.float32
-    return _DTYPES[name]
-
-
 def _from_folder(uri: str) -> Checkpoint:
     path = versions.latest(storage.existing_local(uri))
     if not path.is_dir():
@@ -89,17 +139,18 @@ def _from_folder(uri: str) -> Checkpoint:
             "NotACheckpoint", f"{uri}: a file; name the folder with config.json and *.safetensors"
         )
     _check(uri, path)
-    if manifest.read(path) is not None:
-        return Checkpoint(path, manifest.verify(path).digest)
-    return Checkpoint(path, storage.digest_files(path, _files(path)))
+    return of_folder(path)
 
 
 def _from_hub(model: CaptionModel, name: str) -> Checkpoint:
     from huggingface_hub import errors, snapshot_download
 
     patterns = [*_FILES, *(["*.py"] if model.trust_remote_code else [])]
+    cache = str(storage.resolve(model.cache)) if model.cache else None
     try:
-        path = Path(snapshot_download(name, revision=model.revision, allow_patterns=patterns))
+        path = Path(
+            snapshot_download(name, revision=model.revision, allow_patterns=patterns, cache_dir=cache)
+        )
     except (
         errors.HFValidationError,
         errors.GatedRepoError,
@@ -111,17 +162,7 @@ def _from_hub(model: CaptionModel, name: str) -> Checkpoint:
             f"{model.place} at {model.revision}: {error}; check the name, and set HF_TOKEN if it is gated",
         ) from error
     _check(model.place, path)
-    # A snapshot's folder is named after the commit it was resolved to.
-    text = f"{path.name}\n{storage.digest_files(path, _files(path))}"
-    return Checkpoint(path, f"sha256:{hashlib.sha256(text.encode()).hexdigest()}")
-
-
-def _files(path: Path) -> list[Path]:
-    return [
-        p
-        for p in path.rglob("*")
-        if p.is_file() and not any(part.startswith(".") for part in p.relative_to(path).parts)
-    ]
+    return of_snapshot(path)
 
 
 def _check(uri: str, path: Path) -> None:

@@ -15,6 +15,7 @@ from fathom.captioning.plan import Deal, Plan
 from fathom.captioning.shard import Shard
 from fathom.captioning.sources import SourceReader, open_source
 from fathom.captioning.stopping import on_sigterm
+from fathom.captioning.tally import Tally
 from fathom.captioning.views import shard_name
 from fathom.errors import InvalidInputError
 from fathom.progress import reporter
@@ -54,19 +55,19 @@ def caption(task: CaptionTask, shard: int) -> Outcome:
     """
     with reporter() as report:
         reader, rows = open_shard(task, shard)
-        from fathom.captioning import captioner
-        from fathom.captioning.work import Tally, Work
+        from fathom.captioning import engines
+        from fathom.captioning.keys import prompts_digest
+        from fathom.captioning.work import Work
 
         tally = Tally(rows.total, failed=len(rows.skipped_rows))
-        report.update(tally.progress(rows))
+        report.update(tally.progress(rows.committed_at))
         _prepare()
-        model, found = captioner.load(task.model)
-        keys = captioner.Keys.of(task.model, found.digest)
+        engine = engines.open_engine(task.model)
         with on_sigterm() as stop:
-            Work(task, model, keys, rows, tally).run(reader, stop, report)
-        made_from = {"model": keys.model_digest, "prompt": keys.prompt_digest, "decoding": keys.decoding}
-        sealed = rows.finish(made_from, tally.counts())
-        report.update(tally.progress(rows))
+            Work(task, engine, reader, rows, tally).run(stop, report)
+        made_from = {"model": engine.digest, "decoding": engine.decoding}
+        sealed = rows.finish(made_from | {"prompt": prompts_digest(task.model)}, tally.counts())
+        report.update(tally.progress(rows.committed_at))
     uri = f"{task.output.rstrip('/')}/captions/{sealed.made_from['plan']}/{shard_name(shard)}"
     return Outcome(result="Succeeded", uri=uri, digest=sealed.digest, progress=report.progress)
 

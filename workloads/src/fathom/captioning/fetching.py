@@ -104,15 +104,15 @@ class Fetcher:
         self._deadline.end = self._clock() + self._total
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
-            stop=tenacity.stop_any(tenacity.stop_after_attempt(ATTEMPTS), self._out_of_time),
+            stop=self._given_up,
             wait=_wait,
             sleep=self._sleep,
             reraise=True,
         )
         return retrying(self._follow, url, limit)
 
-    def _out_of_time(self, state: tenacity.RetryCallState) -> bool:
-        return self._deadline.left() <= state.upcoming_sleep
+    def _given_up(self, state: tenacity.RetryCallState) -> bool:
+        return state.attempt_number >= ATTEMPTS or self._deadline.left() <= state.upcoming_sleep
 
     def _follow(self, url: str, limit: int) -> bytes:
         place = httpx.URL(url)
@@ -164,7 +164,7 @@ def _worth_another_try(error: BaseException) -> bool:
 def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.after if isinstance(error, _PassingError) else 0.0
-    return max(asked, tenacity.wait_exponential_jitter(initial=0.5, max=_MAX_WAIT)(state))
+    return max(asked, tenacity.wait_random_exponential(multiplier=1, max=_MAX_WAIT)(state))
 
 
 def _unreachable(url: httpx.URL, why: str, after: float = 0.0) -> UnusableMediaError:

@@ -108,17 +108,19 @@ class _Tuning:
         training = Training(
             model, settings, _state(output, self.made_from), precision=_precision(self.task, model)
         )
-        with reporter() as report, versions.folder(output) as new:
+        with reporter() as report:
             steps = Steps(self._steps(model, kept, held_out), self.pairs.unusable.total(), report)
             self._train(training, (model, processor), (kept, held_out), steps)
-            if adapted is not None:
-                lora.merge(adapted, new / lora.FOLDER)
             # The merged model is what will be opened again, so that is what is examined.
+            adapter = lora.merge(adapted) if adapted else None
             examined = self._examine(model, processor, held_out, steps)
+        counted = tuning_report.Counts.of(self.pairs, kept, held_out)
+        told = tuning_report.made(self.task, counted, training.place, examined, steps.progress)
+        with versions.folder(output) as new:
             model.save_pretrained(new)
             processor.save_pretrained(new)
-            counted = tuning_report.Counts.of(self.pairs, kept, held_out)
-            told = tuning_report.made(self.task, counted, training.place, examined, steps.progress)
+            if adapter:
+                adapter.save(new / lora.FOLDER)
             tuning_report.write(new, told)
             return versions.seal(output, new, counts={"pairs": len(self.pairs)}, made_from=self.made_from)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,19 +66,31 @@ def targets(model: Any, names: list[str]) -> list[str]:
     return list(found)
 
 
-def merge(adapted: PeftModel, folder: Path) -> None:
-    """Save the adapter alone in `folder`, then add it to the weights of the model it was attached to."""
-    folder.mkdir(parents=True)
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter by itself, as peft keeps it."""
+
+    weights: dict[str, torch.Tensor]
+    config: LoraConfig
+
+    def save(self, folder: Path) -> None:
+        """Write it where `PeftModel.from_pretrained` finds it."""
+        folder.mkdir(parents=True)
+        save_file(self.weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        self.config.save_pretrained(str(folder))
+
+
+def merge(adapted: PeftModel) -> Adapter:
+    """Add the adapter to the weights of the model it was attached to; return what it was."""
     # Left to itself, peft asks the hub whether the base's embeddings are still the same.
     state = get_peft_model_state_dict(adapted, save_embedding_layers=False)
-    state = {name: value.contiguous() for name, value in state.items()}
-    save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    config = adapted.peft_config["default"]
+    config: Any = adapted.peft_config["default"]
     config.inference_mode = True
-    # peft sorts nothing: the same targets must give the same file.
-    config.target_modules = sorted(config.target_modules)  # type: ignore[union-attr]
-    config.save_pretrained(str(folder))
+    # peft keeps a set: the same targets must give the same file.
+    config.target_modules = sorted(config.target_modules)
+    kept = Adapter({name: value.contiguous() for name, value in state.items()}, config)
     adapted.merge_and_unload()
+    return kept
 
 
 def _fitting(wanted: str, names: list[str]) -> list[str]:

@@ -30,7 +30,8 @@ def picture(data: bytes) -> Image.Image:
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             check_size(*image.size)
-            return rgb(_upright(_loaded(image)))
+            image.load()
+            return rgb(_upright(image))
     except UnusableMediaError:
         raise
     except UnidentifiedImageError as error:
@@ -61,8 +62,6 @@ def rgb(image: Image.Image) -> Image.Image:
     """Return `image` as RGB with 8 bits, whatever its mode, on white."""
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         return _eight_bits(image).convert("RGB")
-    if image.mode == "CMYK":
-        return _printed(image).convert("RGB")
     if image.mode not in ("P", "PA") and "A" not in image.getbands() and "transparency" not in image.info:
         return image.convert("RGB")
     rgba = image.convert("RGBA")
@@ -71,16 +70,15 @@ def rgb(image: Image.Image) -> Image.Image:
     return page
 
 
-def _loaded(image: Image.Image) -> Image.Image:
-    image.load()
-    return image
-
-
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(image)
+        turned = ImageOps.exif_transpose(image)
     except Exception:  # EXIF that cannot be read turns nothing; the picture may be whole.
-        return image
+        turned = image
+    # Pillow takes every CMYK JPEG for one of Adobe's, which are inverted; only their marker says so.
+    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        return ImageChops.invert(turned)
+    return turned
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -90,10 +88,3 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         levels = levels - levels.min()
     top = 65_535.0 if image.mode != "F" and levels.max() <= 65_535 else max(float(levels.max()), 1.0)
     return Image.fromarray((np.clip(levels, 0, top) * (255.0 / top)).astype(np.uint8))
-
-
-def _printed(image: Image.Image) -> Image.Image:
-    # Pillow takes every CMYK JPEG for one of Adobe's, which are inverted; only their marker says so.
-    if getattr(image, "format", None) == "JPEG" and "adobe" not in image.info:
-        return ImageChops.invert(image)
-    return image

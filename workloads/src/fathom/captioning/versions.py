@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _log = logging.getLogger("fathom")
 FOLDER: Final = "versions"
 LATEST: Final = "latest.json"
 _NEW: Final = ".new-"
+#: Seconds after which a folder that nothing was put into is nobody's.
+_STALE: Final = 3 * 3600
 
 
 class _Latest(StatusModel):
@@ -62,8 +65,9 @@ def folder(model: Path) -> Generator[Path]:
     root = model / FOLDER
     root.mkdir(parents=True, exist_ok=True)
     for left in root.glob(f"{_NEW}*"):
-        # Whoever wrote it was killed.
-        shutil.rmtree(left, ignore_errors=True)
+        # Whoever wrote it was killed. A younger one may be that of another pod at work.
+        if time.time() - left.stat().st_mtime > _STALE:
+            shutil.rmtree(left, ignore_errors=True)
     new = Path(tempfile.mkdtemp(prefix=_NEW, dir=root))
     try:
         yield new

@@ -189,9 +189,10 @@ def _spread(track: _Track, count: int) -> list[float]:
 def _changes(container: Any, track: _Track, count: int, deadline: _Deadline) -> list[float]:
     """Return the times of the first frame and of those whose colours differ most from the frame before.
 
-    Encoders put key frames where the picture changes: where there are enough, only those are decoded.
+    Of a long video only key frames are decoded, if there are enough: encoders put them where pictures change.
     """
-    candidates = track.entries if len(track.entries) >= 2 * count else track.times
+    short = len(track.times) <= SCENE_CANDIDATES
+    candidates = track.times if short or len(track.entries) < 2 * count else track.entries
     step = -(-len(candidates) // SCENE_CANDIDATES)
     looked_at: list[float] = []
     changes: list[float] = []
@@ -253,7 +254,10 @@ def _rest(container: Any, stream: Any, deadline: _Deadline) -> Iterator[Any]:
 
 def _seek(container: Any, track: _Track, at: float) -> None:
     base = float(track.stream.time_base or 0) or 1e-3
-    container.seek(round((track.start + at) / base), stream=track.stream, backward=True, any_frame=False)
+    # MPEG streams have no index and are entered somewhere near; their beginning must not be passed over.
+    early = 10.0 if at == track.entries[0] and container.format.name.startswith("mpeg") else 0.0
+    place = round((track.start + at - early) / base)
+    container.seek(place, stream=track.stream, backward=True, any_frame=False)
 
 
 def _time(frame: Any, track: _Track) -> float:
@@ -286,6 +290,8 @@ def _animation(data: bytes, wanted: Video, deadline: _Deadline) -> Frames:
             return tuple(_at_frame(image, n, len(chosen)) for n in chosen), tuple(shown[n] for n in chosen)
     except UnusableMediaError:
         raise
+    except Image.DecompressionBombError as error:
+        raise UnusableMediaError("TooManyPixels", str(error)) from error
     except Exception as error:
         raise _damaged(error) from error
 
@@ -295,6 +301,8 @@ def _shown(image: Image.Image, count: int, limit: float, deadline: _Deadline) ->
     for number in range(count):
         deadline.check()
         image.seek(number)
+        # Some formats tell the duration of a frame only when it is decoded.
+        image.load()
         yield round(at, 3)
         # Viewers show frames without a duration for a tenth of a second.
         at += float(image.info.get("duration") or 100) / 1000

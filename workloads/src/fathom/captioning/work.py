@@ -1,168 +1,366 @@
-"""Captioning a shard: read, reuse, caption, commit."""
+"""Captioning a shard: read, reuse, decode, ask, commit, each beside the others.
+
+One thread reads the source's rows. Some read media, look whether the caption exists, decode and prepare.
+One (or, for a server, as many as it takes requests) asks the engine. The thread that calls `run` does all
+else: it counts, keeps rows and commits, in the order in which things come.
+"""
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
-import torch
-from PIL.Image import Image
-
+from fathom import cpus, memory
 from fathom.captioning import media
-from fathom.captioning.captioner import Caption, Captioner, Keys
+from fathom.captioning.engines import Answer, Engine, Question, UnansweredError
+from fathom.captioning.engines.structured import with_schema
 from fathom.captioning.items import Item
+from fathom.captioning.keys import Keys, prompt_digest
 from fathom.captioning.parts import CaptionRow, ErrorRow
+from fathom.captioning.pool import Pool, Waiting
+from fathom.captioning.prompting import fill
 from fathom.captioning.shard import Shard
 from fathom.captioning.sources import SourceReader
 from fathom.captioning.stopping import Stop
+from fathom.captioning.tally import Tally
+from fathom.captioning.unusable import UnusableMediaError
 from fathom.progress import Reporter
-from fathom_api.captioning import ASPECT
-from fathom_api.progress import Progress
+from fathom_api.captioning import Prompt
 from fathom_api.tasks import CaptionTask
+
+Result = Answer | UnansweredError | UnusableMediaError
+#: Threads that read media; most of the time they wait for a disk or a server.
+_READERS: Final = 8
+#: Decoded pictures are large, and only so many threads make one at once.
+_MOST_DECODERS: Final = 16
+#: Prepared questions may take this share of the memory that is free, and no more than that many bytes.
+_SHARE: Final = 0.25
+_MOST_BYTES: Final = 4 * 2**30
+#: Answers remembered for items whose media and prompt are those of an earlier one.
+_REMEMBERED: Final = 65_536
+_REPORT_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.2
 
 
 @dataclass
-class Tally:
-    """What has been counted so far, as progress."""
+class _Progress:
+    """How many of an item's questions are open, and how the others ended."""
 
-    total: int
-    done: int = 0
-    failed: int = 0
-    reused: int = 0
-    tokens: int = 0
-    samples: list[str] = field(default_factory=list[str])
-    started: float = field(default_factory=time.monotonic)
-
-    def counts(self) -> dict[str, int]:
-        """Return the counts by name."""
-        return {"total": self.total, "done": self.done, "failed": self.failed, "reused": self.reused}
-
-    def progress(self, shard: Shard) -> Progress:
-        """Return the counts, the tokens that the model writes per second, and when `shard` last committed."""
-        seconds = max(time.monotonic() - self.started, 1e-3)
-        return Progress(
-            **self.counts(),
-            metrics={"tokens_per_second": round(self.tokens / seconds, 1)},
-            samples=self.samples[-3:],
-            tokens=self.tokens,
-            committed_at=shard.committed_at,
-        )
+    item_id: str
+    left: int
+    failed: bool = False
+    made: bool = False
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """An item whose picture is decoded."""
+class _Asked:
+    """One question about one item, filled in."""
 
-    item_id: str
+    item: _Progress
+    asked: Prompt
+    prompt: str
+    varies: bool
     sha256: str
     key: str
-    image: Image
 
 
 class Work:
-    """Captions the items of one shard with `captioner` and keeps the rows in `shard`."""
+    """Captions the items of one shard with `engine` and keeps the rows in `shard`."""
 
     def __init__(
-        self, task: CaptionTask, captioner: Captioner, keys: Keys, shard: Shard, tally: Tally
+        self, task: CaptionTask, engine: Engine, source: SourceReader, shard: Shard, tally: Tally
     ) -> None:
-        self._task = task
-        self._captioner = captioner
-        self._keys = keys
-        self._shard = shard
         self.tally = tally
+        self._source_spec = task.source
+        self._engine = engine
+        self._source = source
+        self._shard = shard
+        self._keys = Keys.of(task.source, engine.digest, engine.decoding)
+        self._questions = task.model.questions()
+        self._digests = {asked.name: prompt_digest(asked) for asked in self._questions}
+        self._pool = Pool(engine.batch_size, int(min(_MOST_BYTES, _SHARE * memory.available())))
+        #: What other threads leave for the one that calls `run` to do.
+        self._events: queue.Queue[Callable[[], None]] = queue.Queue()
+        self._speaking = engine.concurrency
+        self._shard_lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._open: dict[str, list[_Asked]] = {}
+        self._answers: OrderedDict[str, Result] = OrderedDict()
+        decoders = min(_MOST_DECODERS, cpus.available())
+        self._decoding = threading.BoundedSemaphore(decoders)
+        self._readers = max(_READERS, decoders)
+        self._reported_at = float("-inf")
+        self._batches = 0
 
-    def run(self, reader: SourceReader, stop: Stop, report: Reporter) -> None:
-        """Go through the shard's items once; when stopped, the batch in flight is finished and committed.
+    def run(self, stop: Stop, report: Reporter) -> None:
+        """Go through the shard's items once; when stopped, batches in flight are finished and committed.
 
         Raises:
             SystemExit: we were told to stop.
+            InvalidInputError: source or model are wrong.
         """
-        for batch in self._batches(reader):
-            self._caption(batch)
-            self._shard.batch_done()
-            report.update(self.tally.progress(self._shard))
-            if stop.signal is not None:
-                self._shard.commit()
-                stop.check()
-
-    def _batches(self, reader: SourceReader) -> Iterator[list[_Ready]]:
-        """Yield full batches, and empty ones now and then so that long runs of reused items are reported."""
-        batch: list[_Ready] = []
-        for number, item in enumerate(reader.items(self._shard.start, self._shard.stop), start=1):
-            ready = None if item.row in self._shard.skipped_rows else self._prepare(item)
-            if ready is not None:
-                batch.append(ready)
-            if len(batch) == (self._task.model.batch_size or 8) or (not batch and number % 100 == 0):
-                yield batch
-                batch = []
-        yield batch
-
-    def _prepare(self, item: Item) -> _Ready | None:
-        """Return the item with its picture, or None where its caption exists or it cannot have one."""
-        item_id = item.id or ""
-        if not self._shard.wanted(item_id):
-            return self._reuse("")
-        sha256 = key = None
         try:
-            found = media.read(item.media, self._task.source)
-            sha256, key = found.sha256, self._keys.key(found.sha256)
-            if (row := self._shard.reuse(item_id, ASPECT, key)) is not None:
-                return self._reuse(row.caption)
-            if (failed := self._shard.failed_before(item_id, key)) is not None:
-                return self._fail(failed)
-            return _Ready(item_id, sha256, key, media.decode(found, self._task.source).frames[0])
-        except media.UnusableMediaError as error:
-            return self._fail(ErrorRow(item_id, "", error.reason, str(error), sha256, key, time.time()))
+            with self._threads(stop):
+                while self._speaking:
+                    self._next_event()
+                    if stop.signal is not None:
+                        self._pool.close()
+                    self._tell(report, every=_REPORT_SECONDS)
+        except Exception:
+            # What is answered is answered, whatever came after.
+            self._commit()
+            raise
+        self._commit()
+        self._tell(report, every=0)
+        stop.check()
+        self._check_complete()
 
-    def _caption(self, batch: list[_Ready]) -> None:
-        """Caption `batch`; one that the model refuses is halved until the item at fault is alone."""
-        if not batch:
+    @contextmanager
+    def _threads(self, stop: Stop) -> Generator[None]:
+        readers = ThreadPoolExecutor(self._readers, thread_name_prefix="read")
+        works = [threading.Thread(target=self._feed, args=(readers,), name="rows", daemon=True)]
+        for number in range(self._engine.concurrency):
+            name = f"ask-{number}"
+            works.append(threading.Thread(target=self._ask, args=(stop,), name=name, daemon=True))
+        for work in works:
+            work.start()
+        try:
+            yield
+        finally:
+            self._pool.close()
+            readers.shutdown(wait=False, cancel_futures=True)
+
+    def _check_complete(self) -> None:
+        """Make sure that no row was lost on its way from thread to thread."""
+        settled = self.tally.done + self.tally.failed
+        if settled != self.tally.total:
+            raise RuntimeError(f"{settled} of {self.tally.total} items settled; run this shard again")
+
+    def _next_event(self) -> None:
+        try:
+            event = self._events.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            return
+        event()
+
+    def _tell(self, report: Reporter, every: float) -> None:
+        now = time.monotonic()
+        if now - self._reported_at >= every:
+            self._reported_at = now
+            report.update(self.tally.progress(self._shard.committed_at))
+
+    def _commit(self) -> None:
+        with self._shard_lock:
+            self._shard.commit()
+
+    # ----- the thread that reads rows
+
+    def _feed(self, readers: ThreadPoolExecutor) -> None:
+        skipped = self._shard.skipped_rows
+        try:
+            for item in self._source.items(self._shard.start, self._shard.stop):
+                if item.row in skipped:
+                    continue
+                if not self._pool.admit():
+                    return
+                readers.submit(self._read_safely, item)
+            self._pool.end()
+        except BaseException as error:
+            self._events.put(partial(_raise, error))
+
+    # ----- threads that read media
+
+    def _read_safely(self, item: Item) -> None:
+        try:
+            self._read(item)
+        except BaseException as error:
+            self._events.put(partial(_raise, error))
+        finally:
+            self._pool.arrived()
+
+    def _read(self, item: Item) -> None:
+        """Read the item's media and put the questions into the pool that nobody has answered."""
+        if item.id is None:
+            self._events.put(partial(self._unusable, "", "NoId", f"row {item.row} has no id"))
+            return
+        with self._shard_lock:
+            wanted = self._shard.wanted(item.id)
+        if not wanted:
+            self._events.put(self._kept)
             return
         try:
-            captions = self._captioner.caption([ready.image for ready in batch])
-        except (ValueError, torch.OutOfMemoryError) as error:
-            if len(batch) > 1:
-                self._caption(batch[: len(batch) // 2])
-                self._caption(batch[len(batch) // 2 :])
-            else:
-                reason = "OutOfMemory" if isinstance(error, torch.OutOfMemoryError) else "RefusedByModel"
-                first, text = batch[0], str(error)[:500]
-                self._fail(
-                    ErrorRow(first.item_id, ASPECT, reason, text, first.sha256, first.key, time.time())
-                )
+            found = media.read(item.media, self._source_spec)
+        except UnusableMediaError as error:
+            self._events.put(partial(self._unusable, item.id, error.reason, str(error)))
             return
-        for ready, caption in zip(batch, captions, strict=True):
-            self._keep(ready, caption)
+        missing = [asked for asked in self._asked(item, item.id, found.sha256) if not self._known(asked)]
+        if missing:
+            self._prepare(missing, found)
 
-    def _keep(self, ready: _Ready, caption: Caption) -> None:
-        self._shard.add(
-            CaptionRow(
-                item_id=ready.item_id,
-                aspect=ASPECT,
-                caption=caption.text,
-                key=ready.key,
-                media_sha256=ready.sha256,
-                model_digest=self._keys.model_digest,
-                prompt_digest=self._keys.prompt_digest,
-                tokens=caption.tokens,
-                milliseconds=caption.milliseconds,
-                finish="Stop" if caption.tokens < self._task.model.max_new_tokens else "Length",
-                made_at=time.time(),
-            )
+    def _prepare(self, missing: list[_Asked], found: media.Media) -> None:
+        with self._decoding:
+            try:
+                clip = media.decode(found, self._source_spec)
+            except UnusableMediaError as error:
+                for asked in missing:
+                    self._events.put(partial(self._answered, asked.key, error))
+                return
+            for asked in missing:
+                self._put(asked, clip)
+
+    def _put(self, asked: _Asked, clip: media.Clip) -> None:
+        limit = asked.asked.max_new_tokens or 0
+        question = Question(
+            asked.asked.name, asked.prompt, clip, limit, asked.asked.json_schema, asked.varies
         )
-        self._count(caption.text, caption.tokens)
+        try:
+            self._pool.put(Waiting(asked.key, self._engine.prepare(question)))
+        except UnansweredError as error:
+            self._events.put(partial(self._answered, asked.key, error))
 
-    def _reuse(self, text: str) -> None:
-        self._count(text, 0)
+    def _asked(self, item: Item, item_id: str, sha256: str) -> list[_Asked]:
+        progress = _Progress(item_id, len(self._questions))
+        columns = self._source_spec.text_columns
+        filled: list[_Asked] = []
+        for asked in self._questions:
+            prompt = with_schema(
+                fill(asked.prompt, item.texts, columns, self._engine.clean), asked.json_schema
+            )
+            key = self._keys.key(sha256, prompt, asked)
+            filled.append(_Asked(progress, asked, prompt, bool(columns), sha256, key))
+        return filled
+
+    def _known(self, asked: _Asked) -> bool:
+        """Return whether the question is answered, or about to be: then nothing more is to be done for it."""
+        with self._shard_lock:
+            row = self._shard.reuse(asked.item.item_id, asked.asked.name, asked.key)
+            failed = None if row else self._shard.failed_before(asked.item.item_id, asked.key)
+        if row is not None:
+            self._events.put(partial(self._reused, asked, row))
+            return True
+        if failed is not None:
+            self._events.put(partial(self._close, asked, failed=True))
+            return True
+        with self._lock:
+            if asked.key in self._answers:
+                self._events.put(partial(self._settle, asked, self._answers[asked.key], first=False))
+                return True
+            others = self._open.setdefault(asked.key, [])
+            others.append(asked)
+            return len(others) > 1
+
+    # ----- threads that ask the engine
+
+    def _ask(self, stop: Stop) -> None:
+        try:
+            while stop.signal is None and (batch := self._pool.take()):
+                results = self._engine.generate([waiting.prepared for waiting in batch])
+                for waiting, result in zip(batch, results, strict=True):
+                    self._events.put(partial(self._answered, waiting.key, result))
+                self._events.put(self._batch_done)
+        except BaseException as error:
+            self._events.put(partial(_raise, error))
+        finally:
+            self._events.put(self._spoken)
+
+    # ----- the thread that called `run`
+
+    def _batch_done(self) -> None:
+        """Have a batch's rows committed; answers that come one by one are not worth a file each."""
+        self._batches += 1
+        if self._batches % self._engine.concurrency == 0:
+            with self._shard_lock:
+                self._shard.batch_done()
+
+    def _spoken(self) -> None:
+        self._speaking -= 1
+
+    def _kept(self) -> None:
+        self.tally.done += 1
         self.tally.reused += 1
 
-    def _count(self, text: str, tokens: int) -> None:
-        self.tally.done += 1
-        self.tally.tokens += tokens
-        if text and text not in self.tally.samples:
-            self.tally.samples = [*self.tally.samples[-2:], text]
-
-    def _fail(self, row: ErrorRow) -> None:
-        self._shard.add(row)
+    def _unusable(self, item_id: str, reason: str, message: str) -> None:
+        self._add(ErrorRow(item_id, "", reason, message, None, None, time.time()))
         self.tally.failed += 1
+
+    def _reused(self, asked: _Asked, row: CaptionRow) -> None:
+        self.tally.wrote(row.caption, 0)
+        self._close(asked)
+
+    def _answered(self, key: str, result: Result) -> None:
+        """Give `result` to all that wait for the answer with this key."""
+        with self._lock:
+            waiting = self._open.pop(key)
+            self._answers[key] = result
+            if len(self._answers) > _REMEMBERED:
+                self._answers.popitem(last=False)
+        for number, asked in enumerate(waiting):
+            self._settle(asked, result, first=number == 0)
+
+    def _settle(self, asked: _Asked, result: Result, *, first: bool) -> None:
+        """Keep the row for `asked`; only the `first` with this answer cost tokens and time."""
+        if isinstance(result, Answer):
+            self._add(self._row(asked, result, first))
+            self.tally.wrote(result.text, result.tokens if first else 0)
+            asked.item.made = True
+            self._close(asked)
+            return
+        whole = isinstance(result, UnusableMediaError)
+        if not (whole and asked.item.failed):
+            self._add(_error(asked, result, "" if whole else asked.asked.name))
+        self._close(asked, failed=True)
+
+    def _row(self, asked: _Asked, answer: Answer, first: bool) -> CaptionRow:
+        return CaptionRow(
+            item_id=asked.item.item_id,
+            aspect=asked.asked.name,
+            caption=answer.text,
+            key=asked.key,
+            media_sha256=asked.sha256,
+            model_digest=self._engine.digest,
+            prompt_digest=self._digests[asked.asked.name],
+            tokens=answer.tokens,
+            milliseconds=answer.milliseconds if first else 0.0,
+            finish=answer.finish,
+            made_at=time.time(),
+        )
+
+    def _add(self, row: CaptionRow | ErrorRow) -> None:
+        with self._shard_lock:
+            self._shard.add(row)
+
+    def _close(self, asked: _Asked, *, failed: bool = False) -> None:
+        """Note that a question of an item is settled; with the last one the item is counted."""
+        item = asked.item
+        item.left -= 1
+        item.failed = item.failed or failed
+        if item.left:
+            return
+        self.tally.failed += item.failed
+        self.tally.done += not item.failed
+        self.tally.reused += not item.failed and not item.made
+
+
+def _error(asked: _Asked, error: UnansweredError | UnusableMediaError, aspect: str) -> ErrorRow:
+    return ErrorRow(
+        item_id=asked.item.item_id,
+        aspect=aspect,
+        reason=error.reason,
+        message=str(error),
+        media_sha256=asked.sha256,
+        # A server's trouble is not the item's: without a key, the next run asks again.
+        key=None if error.transient else asked.key,
+        made_at=time.time(),
+    )
+
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -49,7 +49,8 @@ def hashes(values: list[str]) -> Hashes:
 
 def parquet(path: Location, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a file below a local or a remote root."""
-    with path.open("rb") as opened, pq.ParquetFile(opened) as file:
+    # Buffered ahead, Arrow holds a whole file's columns: one file has the tokens of all items.
+    with path.open("rb") as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
         yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
 
 

@@ -96,10 +96,11 @@ def _chosen(
     groups: list[tuple[str, Iterable[str]]] = [
         ("random", found.random.ids()),
         ("changed", changed),
-        ("longest", found.longest.ids()),
-        ("shortest", found.shortest.ids()),
-        *(("most tokens", aspect.most.ids()[:each]) for aspect in made),
-        *(("fewest tokens", aspect.fewest.ids()[:each]) for aspect in made),
+        # Where all are alike, none is the longest: what stands out is beyond the median.
+        ("longest", found.longest.ids(below=-found.lengths.quantile(0.5))),
+        ("shortest", found.shortest.ids(below=found.lengths.quantile(0.5))),
+        *(("most tokens", a.most.ids(below=-a.per_item.quantile(0.5))[:each]) for a in made),
+        *(("fewest tokens", a.fewest.ids(below=a.per_item.quantile(0.5))[:each]) for a in made),
         ("failed", _failed(failures)),
     ]
     chosen: dict[str, list[str]] = {}

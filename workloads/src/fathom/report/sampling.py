@@ -34,9 +34,10 @@ class First:
                 break
         self._trim()
 
-    def ids(self) -> list[str]:
-        """Return the items, first come first."""
-        return sorted(self._found, key=lambda item: self._found[item])
+    def ids(self, below: float = float("inf")) -> list[str]:
+        """Return the items whose value is below `below`, first come first."""
+        found = (item for item, (value, _) in self._found.items() if value < below)
+        return sorted(found, key=lambda item: self._found[item])
 
     def _trim(self) -> None:
         if len(self._found) < self._most:

@@ -95,6 +95,7 @@ class Survey:
     """What was counted of all captions, and the items to show by why."""
 
     aspects: list[Aspect]
+    lengths: Histogram = field(default_factory=Histogram)
     milliseconds: Histogram = field(default_factory=Histogram)
     pace: Pace = field(default_factory=Pace)
     models: Models = field(default_factory=Models)
@@ -117,6 +118,7 @@ class Survey:
 
     def _choose(self, ids: list[str], hashes: Hashes, captions: pa.Array) -> None:
         length = columns.numbers(pc.binary_length(captions))
+        self.lengths.add(length)
         self.random.offer(ids, hashes)
         self.longest.offer(ids, hashes, -length)
         self.shortest.offer(ids, hashes, length)

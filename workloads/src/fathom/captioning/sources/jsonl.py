@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from typing import Any, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 import pyarrow as pa
+from pydantic_core import from_json
 
 from fathom.captioning.items import Record, as_id
 from fathom.captioning.sources import columns, lines
@@ -58,7 +59,7 @@ class Jsonl:
                 value = _parse(line)
                 if value is None:
                     _log.warning("%s: row %d, byte %d, is not a JSON object", path, row, offset)
-                elif len(names) < _NAMES:
+                elif len(names) < _NAMES and not value.keys() <= names.keys():
                     names |= dict.fromkeys(value)
                 found.append(as_id((value or {}).get(self._source.id_column)))
                 if len(found) == _BATCH:
@@ -80,18 +81,26 @@ class Jsonl:
                     yield columns.record(self._source, _parse(line) or {})
 
 
-def _lines(file: Any) -> Iterator[tuple[int, bytes | None]]:
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     offset = file.tell()
     while (line := lines.next_line(file)) != b"":
         if line is None or line.strip():
             yield offset, line
-        offset = file.tell()
+        offset = file.tell() if line is None else offset + len(line)
 
 
 def _parse(line: bytes | None) -> dict[str, Any] | None:
     try:
+        value = from_json(line or b"")
+    except ValueError:
+        value = _forgiven(line or b"")
+    return value if isinstance(value, dict) else None
+
+
+def _forgiven(line: bytes) -> Any:
+    """Return what a line holds that is JSON but for its Unicode; None where it is not."""
+    try:
         # Of numbers there may be more digits than Python turns into an int, of brackets more than its stack.
-        value = json.loads((line or b"").decode("utf-8-sig", "backslashreplace"))
+        return json.loads(line.decode("utf-8-sig", "backslashreplace"))
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None

@@ -1,0 +1,273 @@
+"""How fast a shard is captioned on this machine, against transformers' own pipeline and against the limit.
+
+`python -m benchmarks.captioning [--data FOLDER] [--items N] [--rounds N]` teaches the small LLaVA to say what
+colours a picture has, then captions JPEGs, of FOLDER or made up, in three ways, by turns:
+
+- ours: the whole of `fathom caption` once its model is open: rows, media, decoding, batches, commits
+- pipeline: `transformers.pipeline("image-text-to-text")` on one picture after the other, as its docs show it
+- limit: `model.generate` on tensors that were decoded, processed and put into batches before the clock runs
+
+Ratios are of images a second within one round; the table has their medians. Captions must be the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+
+from fathom import cpus
+from fathom.captioning import checkpoint, command
+from fathom.captioning.captions import Captions
+from fathom.captioning.engines import Question
+from fathom.captioning.engines.collating import collate
+from fathom.captioning.engines.transformers_engine import TransformersEngine
+from fathom.captioning.media import Clip
+from fathom.captioning.stopping import Stop
+from fathom.captioning.tally import Tally
+from fathom.captioning.work import Work
+from fathom.progress import Reporter
+from fathom_api.tasks import CaptionTask, FinetuneTask
+
+PROMPT = "Describe this item in one sentence."
+NEW_TOKENS = 24
+#: The pipeline takes one picture at a time, so a few of them tell its speed.
+PIPELINE_ITEMS = 32
+WORDS = ("dark", "dim", "pale", "bright")
+
+
+@dataclass
+class Round:
+    """Images a second of each way in one round."""
+
+    ours: float
+    pipeline: float
+    limit: float
+
+
+def pictures(folder: Path | None, count: int) -> list[bytes]:
+    """Return `count` JPEGs: those of `folder`, over and over if need be, or made up, 500 × 375 pixels."""
+    if folder is not None:
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg"})
+        if not files:
+            sys.exit(f"{folder}: no JPEGs")
+        # A byte behind a JPEG's end changes nothing but its hash: a copy is not reused.
+        return [
+            files[n % len(files)].read_bytes() + bytes([n // len(files)]) * (n >= len(files))
+            for n in range(count)
+        ]
+    return [_made_up(number) for number in range(count)]
+
+
+def _made_up(number: int) -> bytes:
+    chance = np.random.default_rng(number)
+    coarse = Image.fromarray(chance.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    picture = np.asarray(coarse.resize((500, 375), Image.Resampling.BICUBIC)).astype(np.int16)
+    noisy = np.clip(picture + chance.integers(-12, 13, picture.shape), 0, 255).astype(np.uint8)
+    data = io.BytesIO()
+    Image.fromarray(noisy).save(data, "JPEG", quality=90)
+    return data.getvalue()
+
+
+def caption_of(data: bytes) -> str:
+    """Return a sentence on the colours of a picture: something to learn, of usual length."""
+    small = np.asarray(Image.open(io.BytesIO(data)).convert("RGB").resize((2, 1)), dtype=int)
+    sides = []
+    for red, green, blue in small[0]:
+        colour = ("red", "green", "blue")[int(np.argmax((red, green, blue)))]
+        sides.append(f"{WORDS[int(red + green + blue) // 192]} {colour}")
+    return f"A picture that is {sides[0]} on the left and {sides[1]} on the right side."
+
+
+def table(path: Path, images: list[bytes], **columns: list[str]) -> str:
+    """Write a table of pictures, ids 0 … n - 1, and return its path."""
+    ids = [str(number) for number in range(len(images))]
+    pq.write_table(pa.table({"item_id": ids, "image": images, **columns}), path, row_group_size=64)
+    return str(path)
+
+
+def teach(scratch: Path, images: list[bytes]) -> str:
+    """Fine-tune the small LLaVA on what `caption_of` says of `images` and return its path."""
+    pairs = table(scratch / "pairs.parquet", images, caption=[caption_of(image) for image in images])
+    task = {
+        "model": {"uri": "fathom://small-llava", "prompt": PROMPT},
+        "fineTune": {"uri": pairs, "epochs": 2, "validation": 0, "evaluatedPairs": 0},
+        "output": str(scratch / "model"),
+    }
+    command.finetune(FinetuneTask.model_validate(task))
+    return task["output"]  # pyright: ignore[reportReturnType]
+
+
+def caption_task(model: str, items: str, output: Path) -> CaptionTask:
+    """Return the task that all ways do."""
+    return CaptionTask.model_validate(
+        {
+            "source": {"uri": items},
+            "model": {"uri": model, "prompt": PROMPT, "maxNewTokens": NEW_TOKENS},
+            "output": str(output),
+        }
+    )
+
+
+class Ways:
+    """The three ways, with models open and warm; each returns its captions."""
+
+    def __init__(self, scratch: Path, model: str, images: list[bytes]) -> None:
+        self._scratch = scratch
+        self._images = images
+        self._items = table(scratch / "items.parquet", images)
+        self._runs = 0
+        task = caption_task(model, self._items, scratch / "warm")
+        self.engine = TransformersEngine.of(task.model)
+        # Batch sizes find themselves here; they stay found.
+        while self._runs < 2:
+            self.ours()
+        self._model = checkpoint.open_weights(
+            checkpoint.find(task.model), task.model, torch.device("cpu")
+        ).eval()
+        self._processor = checkpoint.open_processor(checkpoint.find(task.model), task.model)
+        self._pipeline = self._open_pipeline()
+        self._batches = self._ready()
+
+    def ours(self) -> list[str]:
+        """Caption all items as a shard does, into a folder of its own."""
+        self._runs += 1
+        output = self._scratch / f"out-{self._runs}"
+        task = caption_task("", self._items, output)
+        reader, shard = command.open_shard(task, 0)
+        tally = Tally(shard.total)
+        Work(task, self.engine, reader, shard, tally).run(Stop(), Reporter(lambda progress: None))
+        shard.finish({}, tally.counts())
+        rows = Captions(output, 1).rows(["item_id", "caption"])
+        found = {int(r["item_id"]): r["caption"] for batch in rows for r in batch.to_pylist()}
+        return [found[number] for number in sorted(found)]
+
+    def pipeline(self) -> list[str]:
+        """Caption some items, one call of the pipeline each."""
+        return [self._say(image) for image in self._images[:PIPELINE_ITEMS]]
+
+    @torch.inference_mode()
+    def limit(self) -> list[str]:
+        """Generate for batches of tensors that are ready, and turn tokens into texts."""
+        texts: list[str] = []
+        for batch in self._batches:
+            ids = self._model.generate(**batch, do_sample=False, max_new_tokens=NEW_TOKENS)
+            new = ids[:, batch["input_ids"].shape[1] :]
+            texts += self._processor.batch_decode(new, skip_special_tokens=True)
+        return [" ".join(text.split()) for text in texts]
+
+    def _say(self, image: bytes) -> str:
+        picture = Image.open(io.BytesIO(image)).convert("RGB")
+        content = [{"type": "image", "image": picture}, {"type": "text", "text": PROMPT}]
+        said = self._pipeline(
+            text=[{"role": "user", "content": content}],
+            return_full_text=False,
+            generate_kwargs={"max_new_tokens": NEW_TOKENS, "do_sample": False},
+        )
+        return " ".join(said[0]["generated_text"].split())
+
+    def _open_pipeline(self) -> Any:
+        from transformers import pipeline
+
+        return pipeline("image-text-to-text", model=self._model, processor=self._processor)
+
+    def _ready(self) -> list[dict[str, torch.Tensor]]:
+        prepared = [
+            self.engine.prepare(
+                Question("", PROMPT, Clip((Image.open(io.BytesIO(i)).convert("RGB"),), ()), NEW_TOKENS)
+            )
+            for i in self._images
+        ]
+        size = self.engine.batch_size(prepared[0].group)
+        parts = [p.inputs[1] for p in prepared]
+        return [
+            collate(parts[start : start + size], 0, prepared[0].inputs[0])
+            for start in range(0, len(parts), size)
+        ]
+
+
+def rounds(ways: Ways, count: int, items: int) -> Iterator[Round]:
+    """Yield rounds; the order of the ways turns with each, so that a neighbour's load falls on all."""
+    turns: dict[str, tuple[Callable[[], list[str]], int]] = {
+        "ours": (ways.ours, items),
+        "pipeline": (ways.pipeline, min(items, PIPELINE_ITEMS)),
+        "limit": (ways.limit, items),
+    }
+    names = list(turns)
+    for number in range(count):
+        speed: dict[str, float] = {}
+        said: dict[str, list[str]] = {}
+        for name in names[number % 3 :] + names[: number % 3]:
+            run, images = turns[name]
+            began = time.perf_counter()
+            said[name] = run()
+            speed[name] = images / (time.perf_counter() - began)
+        if said["ours"] != said["limit"] or said["ours"][: len(said["pipeline"])] != said["pipeline"]:
+            sys.exit("the ways give different captions, so their speeds cannot be compared")
+        yield Round(**speed)
+
+
+def start_up(scratch: Path, model: str, image: bytes) -> float:
+    """Return the seconds that `fathom caption` takes for a shard whose caption exists: no model is opened."""
+    task = caption_task(model, table(scratch / "one.parquet", [image]), scratch / "start")
+    file = scratch / "task.json"
+    file.write_text(task.model_dump_json(by_alias=True, exclude_none=True))
+    argv = [sys.executable, "-m", "fathom.cli", "caption", "--task", str(file)]
+    times: list[float] = []
+    for _ in range(4):
+        began = time.perf_counter()
+        subprocess.run(argv, check=True, capture_output=True)
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
+
+
+def main() -> None:
+    """Teach, measure, print the table."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--data", type=Path, help="folder with JPEGs (default: made-up ones)")
+    options.add_argument("--items", type=int, default=192, help="pictures a round (default: %(default)s)")
+    options.add_argument("--rounds", type=int, default=5, help="(default: %(default)s)")
+    given = options.parse_args()
+    torch.set_num_threads(cpus.available())
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        images = pictures(given.data, given.items)
+        model = teach(scratch, images[:128])
+        ways = Ways(scratch, model, images)
+        measured = list(rounds(ways, given.rounds, given.items))
+        show(measured, start_up(scratch, model, images[0]))
+
+
+def show(measured: list[Round], seconds: float) -> None:
+    """Print images a second and ratios."""
+    machine = f"{cpus.available()} CPUs, {platform.machine()}, load {os.getloadavg()[0]:.1f}"
+    print(f"{machine}; medians of {len(measured)} rounds")
+    print("| way | images/s | ours / it | least | most |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for name in ("ours", "pipeline", "limit"):
+        ratios = [r.ours / getattr(r, name) for r in measured]
+        speed = median(getattr(r, name) for r in measured)
+        print(f"| {name} | {speed:.1f} | {median(ratios):.2f} | {min(ratios):.2f} | {max(ratios):.2f} |")
+    print(f"\nStart of a shard without its model: {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

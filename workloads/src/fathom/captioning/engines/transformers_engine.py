@@ -1,0 +1,261 @@
+"""The default engine: any image-text-to-text model of transformers, on a GPU or on CPUs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
+
+import torch
+
+from fathom.captioning import checkpoint
+from fathom.captioning.checkpoint import Checkpoint
+from fathom.captioning.engines import Answer, Prepared, Question, Result, UnansweredError
+from fathom.captioning.engines.asking import Streak, answer_all, halving
+from fathom.captioning.engines.collating import collate, group_of, may_pad
+from fathom.captioning.engines.sizes import BatchSizes, CpuRoom
+from fathom.captioning.engines.structured import checked
+from fathom.captioning.markup import Markup
+from fathom.captioning.media import Clip
+from fathom.captioning.prompting import encode_clips, to_device, with_times
+from fathom.errors import InvalidInputError
+from fathom_api.captioning import CaptionModel
+
+#: Part of every key: a change of how text is decoded makes other captions.
+_RECIPE: Final = "greedy-2"
+#: Sampling parameters that a checkpoint brings mean nothing here; unset, they do not warn.
+_GREEDY: Final = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
+_LARGEST_ON_GPU: Final = 512
+_LARGEST_ON_CPU: Final = 64
+#: So many pictures that crash the model one after the other are not the pictures' fault.
+_CRASHES: Final = 8
+
+
+class TransformersEngine:
+    """Answers in batches of equal shape, so that an answer does not depend on what else is in its batch."""
+
+    concurrency = 1
+
+    def __init__(self, found: Checkpoint, model: CaptionModel, processor: Any, config: Any) -> None:
+        """Take a checkpoint, its processor and config; the weights are read when they are first needed."""
+        self.digest = found.digest
+        self._found = found
+        self._settings = model
+        self._own = threading.local()
+        self._processor = processor
+        self._config = config
+        self._device = checkpoint.device()
+        self._streak = Streak(_CRASHES)
+        gpu = self._device.type == "cuda"
+        self._sizes = BatchSizes(
+            model.batch_size,
+            largest=_LARGEST_ON_GPU if gpu else _LARGEST_ON_CPU,
+            roomy=lambda factor: gpu or self._room(factor),
+        )
+
+    @classmethod
+    def of(cls, model: CaptionModel) -> Self:
+        """Return the engine for the checkpoint that `model` names, fetched if need be.
+
+        Raises:
+            InvalidInputError: there is no such checkpoint, or transformers cannot use it.
+        """
+        compilers = (os.environ.get("CXX", ""), "g++", "c++", "clang++")
+        if model.compile and not any(shutil.which(name) for name in compilers):
+            raise InvalidInputError(
+                "NoCompiler", "model.compile: this image has no C++ compiler; use one that has, or unset it"
+            )
+        found = checkpoint.find(model)
+        return cls(found, model, checkpoint.open_processor(found, model), checkpoint.config(found, model))
+
+    @classmethod
+    def around(cls, opened: Any, processor: Any, model: CaptionModel) -> Self:
+        """Return the engine for a model that is open and lies nowhere, one just trained: it has no digest."""
+        engine = cls(Checkpoint(Path(), ""), model, processor, opened.config)
+        engine._ready(opened)
+        return engine
+
+    @property
+    def decoding(self) -> str:
+        """Return what decides the text: engine, recipe and number format; not batches, devices or threads."""
+        dtype = str(checkpoint.dtype(self._settings.dtype, self._device)).removeprefix("torch.")
+        return json.dumps({"decoding": _RECIPE, "dtype": dtype, "engine": "Transformers"}, sort_keys=True)
+
+    def clean(self, text: str) -> str:
+        """Return `text` without what this model's tokenizer takes for markup."""
+        if not hasattr(self._own, "markup"):
+            self._own.markup = Markup(self._thread_processor())
+        return self._own.markup.clean(text)
+
+    def prepare(self, question: Question) -> Prepared:
+        """Return the model's input for `question`, a batch of one on the CPU; its pictures are let go.
+
+        Raises:
+            UnansweredError: the processor refuses the pictures, or the prompt is too long.
+            InvalidInputError: the model takes one picture, and there are more.
+        """
+        prompt = with_times(question.prompt, question.clip.times)
+        try:
+            inputs = encode_clips(self._thread_processor(), prompt, [list(question.clip.frames)])
+        except (ValueError, IndexError, TypeError, OSError) as error:
+            raise UnansweredError("RefusedByModel", f"its processor says: {str(error)[:500]}") from error
+        self._check_length(inputs["input_ids"].shape[1], question.max_new_tokens)
+        length, shapes = group_of(inputs, pad=question.varies and self._pads)
+        return Prepared(
+            # The pictures are in `inputs`, smaller; decoded ones would fill the memory.
+            question=replace(question, clip=Clip(frames=(), times=())),
+            group=(question.max_new_tokens, length, shapes),
+            inputs=(length, inputs),
+            nbytes=sum(tensor.nbytes for tensor in inputs.values()),
+        )
+
+    def batch_size(self, group: Hashable) -> int:
+        """Return how many of `group` to answer at once: as asked for, or as has been found best so far."""
+        return self._sizes.size(group)
+
+    def generate(self, batch: Sequence[Prepared]) -> list[Result]:
+        """Answer `batch`, of one group; a question that the model cannot answer does not keep the others.
+
+        Raises:
+            InvalidInputError: transformers cannot open the model.
+            RuntimeError: the model fails whatever it is asked, or the GPU does.
+        """
+        self._open()
+        return halving(batch, self._generate, lambda error, size: self._refusal(error, batch[0].group, size))
+
+    def answer(self, questions: Sequence[Question]) -> list[Result]:
+        """Prepare and answer any questions, in their order."""
+        return answer_all(self, questions)
+
+    def _open(self) -> None:
+        """Read the weights, once, before any batch: what fails here is no batch's fault."""
+        try:
+            _ = self._model, self._room
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise InvalidInputError(
+                "ModelTooLarge",
+                f"{self._settings.place}: its weights need more memory than there is; give the pods more, "
+                "or several GPUs and model.spread",
+            ) from error
+
+    @cached_property
+    def _model(self) -> Any:
+        model = checkpoint.open_weights(self._found, self._settings, self._device).eval()
+        if self._settings.compile and self._device.type == "cpu":
+            # On GPUs transformers compiles models with a static cache itself.
+            model.forward = torch.compile(model.forward, dynamic=True)
+        return self._ready(model)
+
+    def _ready(self, model: Any) -> Any:
+        if model.generation_config.pad_token_id is None:
+            model.generation_config.pad_token_id = self._processor.tokenizer.pad_token_id
+        self.__dict__["_model"] = model.eval()
+        return model
+
+    @cached_property
+    def _room(self) -> CpuRoom:
+        # The weights are read first: they are no part of what a batch needs.
+        _ = self._model
+        return CpuRoom()
+
+    @cached_property
+    def _pads(self) -> bool:
+        return may_pad(self._config)
+
+    def _generate(self, batch: Sequence[Prepared]) -> list[Result]:
+        start = time.perf_counter()
+        limit = batch[0].question.max_new_tokens
+        inputs = collate([prepared.inputs[1] for prepared in batch], self._pad_token, batch[0].inputs[0])
+        new = self._new_tokens(to_device(inputs, self._model), limit).cpu()
+        seconds = time.perf_counter() - start
+        self._sizes.done(batch[0].group, len(batch), seconds)
+        self._streak.succeeded()
+        each = seconds * 1000 / len(batch)
+        texts = self._processor.batch_decode(new, skip_special_tokens=True)
+        rows = zip(batch, texts, new.tolist(), strict=True)
+        return [checked(p.question, self._answer(text, row, each)) for p, text, row in rows]
+
+    @torch.inference_mode()
+    def _new_tokens(self, inputs: dict[str, torch.Tensor], limit: int) -> torch.Tensor:
+        """Return the new tokens [B, ≤ limit]."""
+        ids = self._model.generate(**inputs, **_GREEDY, **self._speed, max_new_tokens=limit)
+        return _without_prompt(ids, inputs["input_ids"])
+
+    @property
+    def _speed(self) -> dict[str, Any]:
+        """Return the options that change how fast tokens come, and not which."""
+        # A static cache alone is slower: attention runs over all of its length.
+        return {"cache_implementation": "static"} if self._settings.compile else {"disable_compile": True}
+
+    def _answer(self, text: str, row: list[int], milliseconds: float) -> Answer:
+        ended = not self._ends.isdisjoint(row)
+        tokens = sum(token not in self._special for token in row)
+        return Answer(" ".join(text.split()), tokens, "Stop" if ended else "Length", milliseconds)
+
+    @cached_property
+    def _special(self) -> frozenset[int]:
+        return frozenset(self._processor.tokenizer.all_special_ids)
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        ends = self._model.generation_config.eos_token_id
+        return frozenset(ends if isinstance(ends, list) else [ends])
+
+    @property
+    def _pad_token(self) -> int:
+        return int(self._processor.tokenizer.pad_token_id or 0)
+
+    def _refusal(self, error: Exception, group: Hashable, size: int) -> UnansweredError | None:
+        """Return what `error` means for a question, or None where it is not the question's."""
+        if out_of_memory(error):
+            self._sizes.exhausted(group, size)
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+            return UnansweredError("OutOfMemory", f"alone it needs more memory than there is: {error!s:.300}")
+        if not isinstance(error, ValueError | IndexError | RuntimeError):
+            return None
+        # After an error of its own, a GPU answers nothing any more.
+        if isinstance(error, torch.AcceleratorError) or (size == 1 and self._streak.failed()):
+            return None
+        return UnansweredError("RefusedByModel", f"{type(error).__name__}: {error!s:.500}")
+
+    def _check_length(self, prompt: int, new: int) -> None:
+        longest = getattr(self._config.get_text_config(), "max_position_embeddings", None)
+        if longest and prompt + new > longest:
+            raise UnansweredError(
+                "PromptTooLong",
+                f"{prompt} tokens of prompt and {new} of answer, more than the model's {longest}; "
+                "lower source.maxTextLength or source.video.frames",
+            )
+
+    def _thread_processor(self) -> Any:
+        """Return this thread's processor: a tokenizer keeps its settings in itself while it works."""
+        if not hasattr(self._own, "processor"):
+            self._own.processor = copy.deepcopy(self._processor)
+        return self._own.processor
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Return whether `error` says that memory did not suffice; on a CPU it has no type of its own."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def _without_prompt(ids: torch.Tensor, prompt: torch.Tensor) -> torch.Tensor:
+    """Return what follows `prompt` in `ids`: decoders repeat it, encoder-decoders and others do not."""
+    # BLIP takes the end token off the prompt that it repeats.
+    for length in (prompt.shape[1], prompt.shape[1] - 1):
+        if ids.shape[1] >= length and torch.equal(ids[:, :length], prompt[:, :length]):
+            return ids[:, length:]
+    return ids
