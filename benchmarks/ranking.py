@@ -15,15 +15,21 @@ import json
 import resource
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fathom import manifest
+from fathom.features import coverage, tables
+from fathom.features.coverage import Tally
+from fathom.features.vocabulary import FIRST, Terms, Vocabulary
 from fathom.ranking.command import EVALUATION, evaluate, train
+from fathom_api.captioning import ASPECT
 from fathom_api.tasks import EvaluateTask, TrainTask
 
 ARMS = ("Captions", "WithoutCaptions", "ShuffledCaptions")
@@ -45,15 +51,25 @@ def write_tables(source: Path, target: Path) -> None:
     write(target / "interactions.parquet", events, numbers=("liked", "timestamp"))
     write(target / "users.parquet", list(rows(source / "ml-100k.user")))
     write(target / "items.parquet", items)
+    write_oracle(target / "oracle", items)
+
+
+def write_oracle(folder: Path, items: list[dict[str, str]]) -> None:
+    """Write the words of the items' genres and their decades as features of captions."""
     words = [[*item["class"].split(), f"{item['release_year'][:3]}0s"] for item in items]
-    known = {word: number for number, word in enumerate(sorted({w for ws in words for w in ws}), start=2)}
-    tokens = pa.array([[known[w] for w in ws] for ws in words], pa.list_(pa.int32()))
-    (target / "oracle").mkdir()
-    pq.write_table(
-        pa.table({"item_id": [item["item_id"] for item in items], "tokens": tokens}),
-        target / "oracle" / "features.parquet",
-    )
-    manifest.write(target / "oracle", "Features", counts={}, made_from={})
+    counts = Counter(word for own in words for word in own)
+    terms = Terms(sorted(counts), np.array([counts[word] for word in sorted(counts)], np.int64))
+    ids = np.arange(FIRST, FIRST + len(counts))
+    known = Vocabulary.fixed({"tokenizer": "oracle"}, ids, terms, FIRST + len(counts))
+    numbers = dict(zip(known.tokens, ids.tolist(), strict=True))
+    tokens = pa.array([[numbers[word] for word in own] for own in words], pa.list_(pa.int32()))
+    aspect = folder / ASPECT
+    aspect.mkdir(parents=True)
+    rows = pa.table({"item_id": [item["item_id"] for item in items], "tokens": tokens})
+    pq.write_table(rows, aspect / tables.NAME)
+    report = Tally().coverage(dict(known.meaning), known)
+    (aspect / coverage.NAME).write_text(report.model_dump_json(by_alias=True))
+    manifest.write(folder, "Features", counts={}, made_from={})
 
 
 def write(path: Path, records: list[dict[str, str]], numbers: tuple[str, ...] = ()) -> None:
