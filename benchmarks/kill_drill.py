@@ -44,6 +44,7 @@ ITEMS, NEW = 48, 16
 PATIENCE = 180.0
 BATCH = 2
 Row = tuple[str, str, str]
+Found = list[tuple[str, object, bool]]
 
 
 def picture(number: int) -> tuple[bytes, str]:
@@ -224,9 +225,7 @@ def view(run: Run) -> list[Row]:
     return sorted((row["item_id"], row["aspect"], row["caption"]) for row in rows)
 
 
-def drill(
-    folder: Path, kills: int, seed: int, make: Callable[[Path], None]
-) -> list[tuple[str, object, bool]]:
+def drill(folder: Path, kills: int, minutes: float, seed: int, make: Callable[[Path], None]) -> Found:
     """Return what was found: a name, a value, and whether that is as it should be."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["fathom.captioning.captioner", "fathom.captioning.work", __name__])
