@@ -44,6 +44,7 @@ ITEMS, NEW = 48, 16
 PATIENCE = 180.0
 BATCH = 2
 Row = tuple[str, str, str]
+Found = list[tuple[str, object, bool]]
 
 
 def picture(number: int) -> tuple[bytes, str]:
@@ -125,19 +126,19 @@ def caption_pod(document: str, shard: int, tally: str) -> None:
     """Caption a shard; a byte is added to the file `tally` for each caption that the model made."""
     import torch
 
-    from fathom.captioning import captioner
     from fathom.captioning.command import caption
+    from fathom.captioning.engines.transformers_engine import TransformersEngine
 
     torch.set_num_threads(1)
-    original = captioner.Captioner.caption
+    original = TransformersEngine.generate
 
-    def counted(self: Any, images: list[Any]) -> Any:
-        made = original(self, images)
+    def counted(self: Any, batch: Any) -> Any:
+        made = original(self, batch)
         with Path(tally).open("ab", buffering=0) as file:
             file.write(b"." * len(made))
         return made
 
-    captioner.Captioner.caption = counted
+    TransformersEngine.generate = counted
     caption(CaptionTask.model_validate_json(document), shard)
 
 
@@ -224,12 +225,12 @@ def view(run: Run) -> list[Row]:
     return sorted((row["item_id"], row["aspect"], row["caption"]) for row in rows)
 
 
-def drill(
-    folder: Path, kills: int, seed: int, make: Callable[[Path], None]
-) -> list[tuple[str, object, bool]]:
+def drill(folder: Path, kills: int, minutes: float, seed: int, make: Callable[[Path], None]) -> Found:
     """Return what was found: a name, a value, and whether that is as it should be."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["fathom.captioning.captioner", "fathom.captioning.work", __name__])
+    context.set_forkserver_preload(
+        ["fathom.captioning.engines.transformers_engine", "fathom.captioning.work", __name__]
+    )
     began = time.monotonic()
     make(folder)
     ready = time.monotonic()
