@@ -1,9 +1,10 @@
 """All benchmarks, one after the other."""
 
-from benchmarks import captioning, featurising, planning, serving
+from benchmarks import captioning, featurising, kill_drill, planning, serving
 
 if __name__ == "__main__":
     captioning.main()
     featurising.main([])
     serving.main()
     planning.main()
+    kill_drill.main()

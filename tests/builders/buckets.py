@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 
 
 @contextmanager
@@ -26,6 +27,8 @@ def s3(*buckets: str) -> Iterator[None]:
             "AWS_DEFAULT_REGION": "us-east-1",
         }.items():
             patch.setenv(name, value)
+        # A connection to a server that an earlier test had would be used again.
+        S3FileSystem.clear_instance_cache()
         client = boto3.client("s3")
         for bucket in buckets:
             client.create_bucket(Bucket=bucket)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -15,6 +16,7 @@ from fathom.captioning import checkpoint
 from fathom.captioning.engines import Answer, Question, open_engine
 from fathom.captioning.media import Clip
 from fathom.errors import InvalidInputError
+from fathom_api.progress import ENV_VOLUMES
 from fathom_api.tasks import AnyModel
 
 

@@ -47,7 +47,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     captioned.write_features(root, {row["item_id"]: row["caption"][:300].split()[:8] for row in rows})
     errors = [error(f"broken-{n}", "DamagedImage", f"ends early {EVIL}") for n in range(3)]
     errors.append(error("lost", "MediaNotFound", f"no such file {LONG}"))
-    earlier = [{**row, "caption": f"before {row['caption'][:200]}"} for row in rows[::2]]
+    earlier = [{**row, "caption": f"before {row['caption'][1:200]}"} for row in rows[::2]]
     film = Clip(tuple(Image.new("RGB", (320, 180), c) for c in ("red", "green", "blue")), (0.0, 1.0, 2.0))
     shelf = Shelf(
         [

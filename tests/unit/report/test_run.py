@@ -12,6 +12,7 @@ from fathom.captioning.captions import Captions
 from fathom.captioning.plan import Deal
 from fathom.captioning.shard import Shard
 from fathom.captioning.sources import open_source
+from fathom.features.command import featurise
 from fathom.report import captions
 from fathom_api.tasks import FeaturiseTask
 
@@ -64,3 +65,14 @@ def test_a_run_is_shown_as_it_was_kept(task: FeaturiseTask) -> None:
     assert "HtmlInsteadOfMedia: an HTML page" in said
     assert "title: A shoe" in said
     assert "30 captions differ from before (100 %)" in said
+
+
+def test_featurising_leaves_a_report_with_the_tokens_it_made(task: FeaturiseTask) -> None:
+    run(task, Writer(), 1)
+    run(task, Writer(model="m2"), 2)
+    featurise(task)
+    html = (Path(task.output) / captions.PATH).read_text()
+    assert "Items with tokens 100 %" in words(html)
+    assert ">caption of</button>" in html
+    featurise(task)
+    assert (Path(task.output) / captions.PATH).read_text().count("<article") == html.count("<article") > 30

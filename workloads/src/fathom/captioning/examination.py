@@ -10,8 +10,9 @@ from PIL.Image import Image
 from pydantic import Field
 
 from fathom.captioning import metrics
-from fathom.captioning.captioner import Captioner
+from fathom.captioning.engines.greedy import new_tokens
 from fathom.captioning.pairs import Pairs, Part
+from fathom.captioning.prompting import encode, to_device
 from fathom_api.captioning import CaptionModel
 from fathom_api.meta import StatusModel
 
@@ -50,13 +51,15 @@ class Examination(StatusModel):
 def writer(model: Any, processor: Any, asked: CaptionModel) -> Write:
     """Return what captions pictures with `model` as a CaptionJob would that asks as `asked` does."""
     question = asked.questions()[0]
-    captioner = Captioner(
-        model,
-        processor,
-        prompt=question.prompt,
-        max_new_tokens=question.max_new_tokens or asked.max_new_tokens,
-    )
-    return lambda images: [caption.text for caption in captioner.caption(images)]
+    limit = question.max_new_tokens or asked.max_new_tokens
+
+    def write(images: list[Image]) -> list[str]:
+        model.eval()
+        inputs = to_device(encode(processor, question.prompt, images), model)
+        texts = processor.batch_decode(new_tokens(model, inputs, limit), skip_special_tokens=True)
+        return [" ".join(text.split()) for text in texts]
+
+    return write
 
 
 def steps(held_out: Part, most: int) -> int:

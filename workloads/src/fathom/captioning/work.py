@@ -14,12 +14,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from fathom import cpus, memory
 from fathom.captioning import media
+from fathom.captioning.asked import Asked, ItemState
 from fathom.captioning.engines import Answer, Engine, Question, UnansweredError
 from fathom.captioning.engines.structured import with_schema
 from fathom.captioning.items import Item
@@ -33,7 +33,6 @@ from fathom.captioning.stopping import Stop
 from fathom.captioning.tally import Tally
 from fathom.captioning.unusable import UnusableMediaError
 from fathom.progress import Reporter
-from fathom_api.captioning import Prompt
 from fathom_api.tasks import CaptionTask
 
 Result = Answer | UnansweredError | UnusableMediaError
@@ -48,28 +47,6 @@ _MOST_BYTES: Final = 4 * 2**30
 _REMEMBERED: Final = 65_536
 _REPORT_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.2
-
-
-@dataclass
-class _Progress:
-    """How many of an item's questions are open, and how the others ended."""
-
-    item_id: str
-    left: int
-    failed: bool = False
-    made: bool = False
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """One question about one item, filled in."""
-
-    item: _Progress
-    asked: Prompt
-    prompt: str
-    varies: bool
-    sha256: str
-    key: str
 
 
 class Work:
@@ -92,7 +69,7 @@ class Work:
         self._speaking = engine.concurrency
         self._shard_lock = threading.Lock()
         self._lock = threading.Lock()
-        self._open: dict[str, list[_Asked]] = {}
+        self._open: dict[str, list[Asked]] = {}
         self._answers: OrderedDict[str, Result] = OrderedDict()
         decoders = min(_MOST_DECODERS, cpus.available())
         self._decoding = threading.BoundedSemaphore(decoders)
@@ -205,7 +182,7 @@ class Work:
         if missing:
             self._prepare(missing, found)
 
-    def _prepare(self, missing: list[_Asked], found: media.Media) -> None:
+    def _prepare(self, missing: list[Asked], found: media.Media) -> None:
         with self._decoding:
             try:
                 clip = media.decode(found, self._source_spec)
@@ -216,7 +193,7 @@ class Work:
             for asked in missing:
                 self._put(asked, clip)
 
-    def _put(self, asked: _Asked, clip: media.Clip) -> None:
+    def _put(self, asked: Asked, clip: media.Clip) -> None:
         limit = asked.asked.max_new_tokens or 0
         question = Question(
             asked.asked.name, asked.prompt, clip, limit, asked.asked.json_schema, asked.varies
@@ -226,19 +203,19 @@ class Work:
         except UnansweredError as error:
             self._events.put(partial(self._answered, asked.key, error))
 
-    def _asked(self, item: Item, item_id: str, sha256: str) -> list[_Asked]:
-        progress = _Progress(item_id, len(self._questions))
+    def _asked(self, item: Item, item_id: str, sha256: str) -> list[Asked]:
+        state = ItemState(item_id, len(self._questions))
         columns = self._source_spec.text_columns
-        filled: list[_Asked] = []
+        filled: list[Asked] = []
         for asked in self._questions:
             prompt = with_schema(
                 fill(asked.prompt, item.texts, columns, self._engine.clean), asked.json_schema
             )
             key = self._keys.key(sha256, prompt, asked)
-            filled.append(_Asked(progress, asked, prompt, bool(columns), sha256, key))
+            filled.append(Asked(state, asked, prompt, bool(columns), sha256, key))
         return filled
 
-    def _known(self, asked: _Asked) -> bool:
+    def _known(self, asked: Asked) -> bool:
         """Return whether the question is answered, or about to be: then nothing more is to be done for it."""
         with self._shard_lock:
             row = self._shard.reuse(asked.item.item_id, asked.asked.name, asked.key)
@@ -291,7 +268,7 @@ class Work:
         self._add(ErrorRow(item_id, "", reason, message, None, None, time.time()))
         self.tally.failed += 1
 
-    def _reused(self, asked: _Asked, row: CaptionRow) -> None:
+    def _reused(self, asked: Asked, row: CaptionRow) -> None:
         self.tally.wrote(row.caption, 0)
         self._close(asked)
 
@@ -305,39 +282,24 @@ class Work:
         for number, asked in enumerate(waiting):
             self._settle(asked, result, first=number == 0)
 
-    def _settle(self, asked: _Asked, result: Result, *, first: bool) -> None:
+    def _settle(self, asked: Asked, result: Result, *, first: bool) -> None:
         """Keep the row for `asked`; only the `first` with this answer cost tokens and time."""
         if isinstance(result, Answer):
-            self._add(self._row(asked, result, first))
+            digest = self._digests[asked.asked.name]
+            self._add(asked.caption(result, self._engine.digest, digest, first=first))
             self.tally.wrote(result.text, result.tokens if first else 0)
             asked.item.made = True
             self._close(asked)
             return
-        whole = isinstance(result, UnusableMediaError)
-        if not (whole and asked.item.failed):
-            self._add(_error(asked, result, "" if whole else asked.asked.name))
+        if not (isinstance(result, UnusableMediaError) and asked.item.failed):
+            self._add(asked.error(result))
         self._close(asked, failed=True)
-
-    def _row(self, asked: _Asked, answer: Answer, first: bool) -> CaptionRow:
-        return CaptionRow(
-            item_id=asked.item.item_id,
-            aspect=asked.asked.name,
-            caption=answer.text,
-            key=asked.key,
-            media_sha256=asked.sha256,
-            model_digest=self._engine.digest,
-            prompt_digest=self._digests[asked.asked.name],
-            tokens=answer.tokens,
-            milliseconds=answer.milliseconds if first else 0.0,
-            finish=answer.finish,
-            made_at=time.time(),
-        )
 
     def _add(self, row: CaptionRow | ErrorRow) -> None:
         with self._shard_lock:
             self._shard.add(row)
 
-    def _close(self, asked: _Asked, *, failed: bool = False) -> None:
+    def _close(self, asked: Asked, *, failed: bool = False) -> None:
         """Note that a question of an item is settled; with the last one the item is counted."""
         item = asked.item
         item.left -= 1
@@ -347,19 +309,6 @@ class Work:
         self.tally.failed += item.failed
         self.tally.done += not item.failed
         self.tally.reused += not item.failed and not item.made
-
-
-def _error(asked: _Asked, error: UnansweredError | UnusableMediaError, aspect: str) -> ErrorRow:
-    return ErrorRow(
-        item_id=asked.item.item_id,
-        aspect=aspect,
-        reason=error.reason,
-        message=str(error),
-        media_sha256=asked.sha256,
-        # A server's trouble is not the item's: without a key, the next run asks again.
-        key=None if error.transient else asked.key,
-        made_at=time.time(),
-    )
 
 
 def _raise(error: BaseException) -> None:

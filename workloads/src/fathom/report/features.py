@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fathom.features.vocabulary import FIRST
 from fathom.report import columns
 from fathom.report.columns import pc
 from fathom.report.distributions import Histogram
@@ -21,8 +22,8 @@ from fathom.storage import Location
 _EACH: Final = 12
 _TOP: Final = 12
 _TOKEN: Final = 80
-#: Ids of tokens; those below are padding, unknown and missing, those above there cannot be.
-_IDS: Final = range(3, 100_000_003)
+#: Ids of tokens: those below are padding, unknown and missing, those above there cannot be.
+_IDS: Final = range(FIRST, 100_000_000 + FIRST)
 _COLUMNS: Final = ["item_id", "tokens"]
 
 

@@ -21,6 +21,7 @@ from fathom.captioning.checkpoint import Checkpoint
 from fathom.captioning.engines import Answer, Prepared, Question, Result, UnansweredError
 from fathom.captioning.engines.asking import Streak, answer_all, halving
 from fathom.captioning.engines.collating import collate, group_of, may_pad
+from fathom.captioning.engines.greedy import new_tokens
 from fathom.captioning.engines.sizes import BatchSizes, CpuRoom
 from fathom.captioning.engines.structured import checked
 from fathom.captioning.markup import Markup
@@ -31,8 +32,6 @@ from fathom_api.captioning import CaptionModel
 
 #: Part of every key: a change of how text is decoded makes other captions.
 _RECIPE: Final = "greedy-2"
-#: Sampling parameters that a checkpoint brings mean nothing here; unset, they do not warn.
-_GREEDY: Final = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
 _LARGEST_ON_GPU: Final = 512
 _LARGEST_ON_CPU: Final = 64
 #: So many pictures that crash the model one after the other are not the pictures' fault.
@@ -176,7 +175,7 @@ class TransformersEngine:
         start = time.perf_counter()
         limit = batch[0].question.max_new_tokens
         inputs = collate([prepared.inputs[1] for prepared in batch], self._pad_token, batch[0].inputs[0])
-        new = self._new_tokens(to_device(inputs, self._model), limit).cpu()
+        new = new_tokens(self._model, to_device(inputs, self._model), limit, **self._speed).cpu()
         seconds = time.perf_counter() - start
         self._sizes.done(batch[0].group, len(batch), seconds)
         self._streak.succeeded()
@@ -184,12 +183,6 @@ class TransformersEngine:
         texts = self._processor.batch_decode(new, skip_special_tokens=True)
         rows = zip(batch, texts, new.tolist(), strict=True)
         return [checked(p.question, self._answer(text, row, each)) for p, text, row in rows]
-
-    @torch.inference_mode()
-    def _new_tokens(self, inputs: dict[str, torch.Tensor], limit: int) -> torch.Tensor:
-        """Return the new tokens [B, ≤ limit]."""
-        ids = self._model.generate(**inputs, **_GREEDY, **self._speed, max_new_tokens=limit)
-        return _without_prompt(ids, inputs["input_ids"])
 
     @property
     def _speed(self) -> dict[str, Any]:
@@ -250,12 +243,3 @@ def out_of_memory(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-
-
-def _without_prompt(ids: torch.Tensor, prompt: torch.Tensor) -> torch.Tensor:
-    """Return what follows `prompt` in `ids`: decoders repeat it, encoder-decoders and others do not."""
-    # BLIP takes the end token off the prompt that it repeats.
-    for length in (prompt.shape[1], prompt.shape[1] - 1):
-        if ids.shape[1] >= length and torch.equal(ids[:, :length], prompt[:, :length]):
-            return ids[:, length:]
-    return ids
