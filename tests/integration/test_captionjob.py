@@ -89,7 +89,7 @@ def test_what_the_template_says_reaches_the_pods(shop: Namespace) -> None:
             "nodeSelector": {"gpu": "yes"},
             "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
             "runtimeClassName": "nvidia",
-            "priorityClassName": "batch",
+            "priorityClassName": "system-cluster-critical",
             "env": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}],
             "volumes": [{"name": "scratch", "emptyDir": {}}],
             "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
@@ -115,7 +115,7 @@ def test_what_the_template_says_reaches_the_pods(shop: Namespace) -> None:
     assert container["resources"]["limits"] == {"nvidia.com/gpu": "1", "memory": "16Gi"}
     assert pod["nodeSelector"] == {"gpu": "yes"}
     assert pod["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]
-    assert (pod["runtimeClassName"], pod["priorityClassName"]) == ("nvidia", "batch")
+    assert (pod["runtimeClassName"], pod["priorityClassName"]) == ("nvidia", "system-cluster-critical")
     assert pod["schedulerName"] == "bin-packing"
     assert pod["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname"
     assert pod["terminationGracePeriodSeconds"] == 120

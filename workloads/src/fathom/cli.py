@@ -87,6 +87,20 @@ def featurise(task: TaskFile) -> None:
 
 
 @app.command()
+def drift(
+    before: Annotated[str, typer.Argument(help="Folder of features, a path or URI.", show_default=False)],
+    after: Annotated[str, typer.Argument(help="Another one.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON instead of words.")] = False,
+) -> None:
+    """Compare two folders of features: coverage, tokens in use, their frequencies, changed items."""
+    from fathom.features.drift import drift as compare
+    from fathom.run import as_process
+
+    with as_process():
+        typer.echo(compare(before, after, as_json=as_json))
+
+
+@app.command()
 def train(task: TaskFile) -> None:
     """Train one arm of a ranker and leave a model bundle. Goes on from the last checkpoint."""
     from fathom.ranking.command import train as work

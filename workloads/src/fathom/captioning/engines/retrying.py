@@ -12,8 +12,6 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception_type,
-    stop_after_attempt,
-    stop_any,
     wait_random_exponential,
 )
 
@@ -58,11 +56,16 @@ class Retries:
         retrying = Retrying(
             retry=retry_if_exception_type(Passing),
             wait=self._wait,
-            stop=stop_any(stop_after_attempt(self._most + 1), _too_late(until, self._clock)),
+            stop=lambda state: (
+                state.attempt_number > self._most or self._clock() + state.upcoming_sleep > until
+            ),
             sleep=self._sleep,
             reraise=True,
         )
         return retrying(attempt)
+
+    def _too_often(self, state: RetryCallState) -> bool:
+        return state.attempt_number > self._most
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -70,10 +73,6 @@ class Retries:
         backoff = self._backoff(state)
         # All that were told the same time would come back at once.
         return backoff if asked is None else asked + backoff / 4
-
-
-def _too_late(until: float, clock: Callable[[], float]) -> Callable[[RetryCallState], bool]:
-    return lambda state: clock() + state.upcoming_sleep > until
 
 
 def retry_after(header: str | None) -> float | None:
