@@ -70,11 +70,15 @@ def test_a_catalogue_in_an_object_store_is_captioned_into_it(world: World, store
     assert status.features.uri == f"s3://{BUCKET}/{name}/features"
     rows = [
         row
-        for file in store.files.glob(f"{BUCKET}/{name}/captions/shard-*/*.parquet")
+        for file in store.files.glob(f"{BUCKET}/{name}/captions/run-00001-*/shard-*/*.parquet")
         for row in _read(store, file)
     ]
     assert sorted(row["item_id"] for row in rows) == sorted(items["item_id"].to_pylist()[:-1])
-    errors = [row for f in store.files.glob(f"{BUCKET}/{name}/errors/*/*.parquet") for row in _read(store, f)]
+    errors = [
+        row
+        for f in store.files.glob(f"{BUCKET}/{name}/errors/run-00001-*/shard-*/*.parquet")
+        for row in _read(store, f)
+    ]
     assert [row["reason"] for row in errors] == ["MediaNotFound"]
     report = store.files.cat_file(f"{BUCKET}/{name}/report/index.html").decode()
     assert "MediaNotFound" in report

@@ -119,12 +119,14 @@ class World:
         output: bytes = self.kube.exec("loader", self.namespace, "sh", "-c", f"cd {folder} && {script}")
         return output.decode()
 
-    def rows(self, job: str, kind: str = "captions") -> list[str]:
-        """Return the item ids of all rows that a CaptionJob has written."""
+    def rows(self, job: str) -> list[str]:
+        """Return the item ids of all captions of a CaptionJob's first run."""
         script = (
-            "import glob, pyarrow.parquet as q\n"
-            f"for f in glob.glob('{job}/{kind}/*/part-*.parquet'):\n"
-            "  print(*q.read_table(f, columns=['item_id'])['item_id'].to_pylist(), sep='\\n')"
+            "import glob, json, os, pyarrow.parquet as q\n"
+            f"for m in glob.glob('{job}/captions/run-00001-*/shard-*/_manifest.json'):\n"
+            "  for f in json.load(open(m))['files']:\n"
+            "    rows = q.read_table(os.path.join(os.path.dirname(m), f), columns=['item_id'])\n"
+            "    print(*rows['item_id'].to_pylist(), sep='\\n')"
         )
         return self.volume(f'python3 -c "{script}"').split()
 
