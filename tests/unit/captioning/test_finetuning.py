@@ -16,10 +16,13 @@ from builders.pictures import parquet, png
 from PIL import Image
 
 from fathom import manifest
-from fathom.captioning import captioner, command, finetuning, prompting, training, tuning_report
+from fathom.captioning import command, finetuning, prompting, training, tuning_report
 from fathom.captioning.checkpoint import find, open_model
+from fathom.captioning.engines import Answer, Question, open_engine
+from fathom.captioning.media import Clip
 from fathom.captioning.stopping import Stop
 from fathom.errors import InvalidInputError
+from fathom_api.captioning import ASPECT
 from fathom_api.progress import Outcome
 from fathom_api.tasks import AnyModel, FinetuneTask
 
@@ -45,8 +48,10 @@ def task(folder: Path, model: str, **fields: object) -> FinetuneTask:
 
 def describe(model: str, *pictures: bytes) -> list[str]:
     """What a checkpoint says of pictures."""
-    speaker, _ = captioner.load(AnyModel.model_validate({"uri": model, "prompt": PROMPT, "maxNewTokens": 8}))
-    return [caption.text for caption in speaker.caption([Image.open(BytesIO(data)) for data in pictures])]
+    engine = open_engine(AnyModel.model_validate({"uri": model, "prompt": PROMPT}))
+    clips = [Clip((Image.open(BytesIO(data)).convert("RGB"),), ()) for data in pictures]
+    answers = engine.answer([Question(ASPECT, PROMPT, clip, 8) for clip in clips])
+    return [answer.text for answer in answers if isinstance(answer, Answer)]
 
 
 def said(model: str) -> dict[str, str]:
