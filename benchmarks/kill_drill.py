@@ -39,7 +39,7 @@ TESTS = Path(__file__).parents[1] / "tests"
 COLOURS = {"red": 0.0, "yellow": 0.16, "green": 0.33, "cyan": 0.5, "blue": 0.66, "pink": 0.86}
 SIZES = {"wide": (60, 30), "tall": (30, 60), "square": (40, 40)}
 #: Items of one run, and how many of them are new in the next.
-ITEMS, NEW = 48, 16
+ITEMS, NEW = 360, 120
 #: A pod that takes longer than this is stuck.
 PATIENCE = 180.0
 BATCH = 2
