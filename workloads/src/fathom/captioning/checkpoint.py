@@ -133,7 +133,7 @@ def _pad_on_the_left(tokenizer: Any) -> None:
 
 
 def _from_folder(uri: str) -> Checkpoint:
-    path = storage.existing(uri)
+    path = storage.existing_local(uri)
     if not path.is_dir():
         raise InvalidInputError(
             "NotACheckpoint", f"{uri}: a file; name the folder with config.json and *.safetensors"

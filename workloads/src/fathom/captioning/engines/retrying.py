@@ -13,7 +13,6 @@ from tenacity import (
     Retrying,
     retry_if_exception_type,
     stop_after_attempt,
-    stop_any,
     wait_random_exponential,
 )
 
@@ -55,10 +54,11 @@ class Retries:
             Passing: the last attempt's; more are not allowed, or would come too late.
         """
         until = self._clock() + self._deadline
+        attempts = stop_after_attempt(self._most + 1)
         retrying = Retrying(
             retry=retry_if_exception_type(Passing),
             wait=self._wait,
-            stop=stop_any(stop_after_attempt(self._most + 1), _too_late(until, self._clock)),
+            stop=lambda state: attempts(state) or self._clock() + state.upcoming_sleep > until,
             sleep=self._sleep,
             reraise=True,
         )
@@ -70,10 +70,6 @@ class Retries:
         backoff = self._backoff(state)
         # All that were told the same time would come back at once.
         return backoff if asked is None else asked + backoff / 4
-
-
-def _too_late(until: float, clock: Callable[[], float]) -> Callable[[RetryCallState], bool]:
-    return lambda state: clock() + state.upcoming_sleep > until
 
 
 def retry_after(header: str | None) -> float | None:
