@@ -55,7 +55,8 @@ def place(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pl
 def quick(source: str) -> Fetcher:
     """A fetcher whose seconds are short."""
     origins = media._origins(source)
-    return Fetcher(origins, total=1.0, silence=0.4, sleep=lambda seconds: None)
+    # Longer than the second wait may be, which by chance is up to two seconds.
+    return Fetcher(origins, total=3.0, silence=0.4, sleep=lambda seconds: None)
 
 
 def source(place: Place, **fields: Any) -> AnySource:

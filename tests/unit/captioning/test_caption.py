@@ -200,7 +200,10 @@ def test_sigterm_finishes_and_commits_the_batch_in_flight(world: World) -> None:
     with pytest.raises(SystemExit) as end:
         world.caption(namer=Namer(stop))
     assert end.value.code == 128 + signal.SIGTERM
-    assert world.caption().progress.reused == 8
+    kept = len(world.history("captions"))
+    # A batch that begins while the signal is on its way is in flight, too.
+    assert kept in (8, 12)
+    assert world.caption().progress.reused == kept
 
 
 def test_errors_are_those_of_this_run(world: World) -> None:

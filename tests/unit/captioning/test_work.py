@@ -250,8 +250,8 @@ def test_an_unexpected_error_on_any_thread_ends_the_run(
     elif broken == "items":
         whole = command.open_source
 
-        def opened(source: Any) -> Any:
-            reader = whole(source)
+        def opened(source: Any, index: Any = None) -> Any:
+            reader = whole(source, index)
             reader.items = fail  # type: ignore
             return reader
 
