@@ -78,7 +78,10 @@ def open_weights(checkpoint: Checkpoint, model: CaptionModel, where: torch.devic
         InvalidInputError: transformers cannot open it as an image-text-to-text model.
     """
     from transformers import AutoModelForImageTextToText
+    from transformers.utils import logging
 
+    # A bar that is redrawn is a thousand lines in a pod's log.
+    logging.disable_progress_bar()
     try:
         return AutoModelForImageTextToText.from_pretrained(
             checkpoint.path,
