@@ -10,6 +10,7 @@ import yaml
 from cluster import build, oci, systemimages, tools
 from cluster.components import KUEUE, S3_SERVER, Component
 from cluster.console import step
+from cluster.kube import Kube
 from cluster.providers import Provider
 from cluster.shell import locked, run
 
@@ -44,8 +45,11 @@ def add_kueue(provider: Provider, cache: Path) -> None:
 
 
 def remove_kueue(provider: Provider) -> None:
-    """Uninstall Kueue."""
+    """Uninstall Kueue, after all that only Kueue itself can let go of: its objects have finalizers."""
+    kube = Kube(provider.kubeconfig())
     with step("Removing Kueue"):
+        for kind in ("workloads", "localqueues", "clusterqueues", "resourceflavors"):
+            kube.kubectl("delete", f"{kind}.kueue.x-k8s.io", "--all", "--all-namespaces", "--timeout=120s")
         _helm(provider, "uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found", "--wait")
 
 
