@@ -30,7 +30,7 @@ lint: $(VENV) ## Style, types, manifests, chart, Containerfiles, generated files
 	@scripts/lint.sh
 	$(NEXT) "make unit"
 
-unit: $(VENV) ## Unit tests; no cluster, seconds
+unit: $(VENV) ## Unit tests; no cluster, minutes
 	$(STEP) "Unit tests" $(PYTEST) tests/unit -q
 	$(NEXT) "make integration"
 

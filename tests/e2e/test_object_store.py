@@ -124,7 +124,12 @@ def _pod(image: str, namespace: str) -> Object:
         "metadata": {"name": NAME, "namespace": namespace, "labels": {"app": NAME}},
         "spec": {
             "automountServiceAccountToken": False,
-            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "fsGroup": 65532},
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65532,
+                "fsGroup": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
             "containers": [
                 {
                     "name": NAME,
@@ -134,6 +139,11 @@ def _pod(image: str, namespace: str) -> Object:
                         {"name": "ROOT_ACCESS_KEY", "value": ACCESS},
                         {"name": "ROOT_SECRET_KEY", "value": SECRET},
                     ],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
                     "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
                     "volumeMounts": [{"name": v, "mountPath": f"/{v}"} for v in ("data", "meta")],
                 }
