@@ -33,13 +33,14 @@ import torch
 from PIL import Image
 
 from fathom import cpus
-from fathom.captioning import checkpoint, command
-from fathom.captioning.captions import Captions
+from fathom.captioning import command
 from fathom.captioning.engines import Question
 from fathom.captioning.engines.collating import collate
 from fathom.captioning.engines.transformers_engine import TransformersEngine
 from fathom.captioning.media import Clip
+from fathom.captioning.models import checkpoint
 from fathom.captioning.stopping import Stop
+from fathom.captioning.store.captions import Captions
 from fathom.captioning.tally import Tally
 from fathom.captioning.work import Work
 from fathom.progress import Reporter

@@ -21,9 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import device
 
-from fathom.captioning import checkpoint, command, examination, tuning_report
-from fathom.captioning.examination import Examination
-from fathom.captioning.pairs import Pairs
+from fathom.captioning import command
+from fathom.captioning.models import checkpoint
+from fathom.captioning.tuning import examination, tuning_report
+from fathom.captioning.tuning.examination import Examination
+from fathom.captioning.tuning.pairs import Pairs
 from fathom_api.tasks import AnyFineTune, AnyModel, FinetuneTask
 
 PROMPT = "Describe this picture in one sentence."

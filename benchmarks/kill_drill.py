@@ -27,8 +27,8 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from fathom.captioning import history
-from fathom.captioning.captions import Captions
+from fathom.captioning.store import history
+from fathom.captioning.store.captions import Captions
 from fathom_api.tasks import CaptionTask, FinetuneTask, PlanTask
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fathom.captioning import history, parts
+from fathom.captioning.store import history, parts
 from fathom_api.tasks import CaptionTask, PlanTask
 
 ROWS = 250_000

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from demo import manifests
 from demo.context import Context
 from demo.steps.load import fetch
-from fathom.captioning import plan
-from fathom.captioning.captions import Captions
+from fathom.captioning.store import plan
+from fathom.captioning.store.captions import Captions
 from fathom_api.captioning import ASPECT
 
 

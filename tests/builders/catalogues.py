@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from fathom.captioning import planning
-from fathom.captioning.captions import Captions
-from fathom.captioning.history import rows
 from fathom.captioning.items import Item
-from fathom.captioning.parts import CaptionRow, ErrorRow
-from fathom.captioning.plan import Deal, Plan
-from fathom.captioning.shard import Shard
+from fathom.captioning.store import planning
+from fathom.captioning.store.captions import Captions
+from fathom.captioning.store.history import rows
+from fathom.captioning.store.parts import CaptionRow, ErrorRow
+from fathom.captioning.store.plan import Deal, Plan
+from fathom.captioning.store.shard import Shard
 from fathom.storage import Location
 
 

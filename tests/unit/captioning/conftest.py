@@ -14,7 +14,7 @@ import pytest
 import torch
 import transformers as hf
 
-from fathom.captioning.small_llava import train_tokenizer
+from fathom.captioning.models.small_llava import train_tokenizer
 
 PROMPT = "What is it?"
 TEMPLATE = (

@@ -15,8 +15,8 @@ from builders.pictures import parquet
 from builders.web import Server, serving
 
 from fathom.captioning import media
-from fathom.captioning.fetching import Fetcher
 from fathom.captioning.media import UnusableMediaError
+from fathom.captioning.media.fetching import Fetcher
 from fathom_api.progress import ENV_VOLUMES
 from fathom_api.tasks import AnySource
 

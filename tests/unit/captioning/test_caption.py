@@ -11,10 +11,11 @@ import pytest
 from builders.pictures import parquet, png
 
 from fathom import manifest, storage
-from fathom.captioning import command, engines, history
-from fathom.captioning.captions import Captions
+from fathom.captioning import command, engines
 from fathom.captioning.engines import Answer, Prepared, Question, Result, UnansweredError
 from fathom.captioning.engines.asking import answer_all
+from fathom.captioning.store import history
+from fathom.captioning.store.captions import Captions
 from fathom.errors import InvalidInputError
 from fathom_api.progress import Outcome
 from fathom_api.tasks import CaptionTask

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from fathom.captioning import metrics
+from fathom.captioning.tuning import metrics
 
 WRITTEN = ["a dog runs on grass", "a red car", "two people"]
 PEOPLE = [

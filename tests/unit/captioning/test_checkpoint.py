@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from fathom import manifest, storage
-from fathom.captioning import checkpoint
 from fathom.captioning.engines import open_engine
-from fathom.captioning.identity import REMEMBERED
+from fathom.captioning.models import checkpoint
+from fathom.captioning.models.identity import REMEMBERED
 from fathom.errors import InvalidInputError
 from fathom_api.tasks import AnyModel
 

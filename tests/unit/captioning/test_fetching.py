@@ -9,9 +9,9 @@ import httpx
 import pytest
 from builders.web import PICTURE, Server, serving
 
-from fathom.captioning.fetching import Fetcher, is_public
-from fathom.captioning.origins import Origins, Web
-from fathom.captioning.unusable import UnusableMediaError
+from fathom.captioning.media.fetching import Fetcher, is_public
+from fathom.captioning.media.origins import Origins, Web
+from fathom.captioning.media.unusable import UnusableMediaError
 from fathom_api.tasks import AnySource
 
 

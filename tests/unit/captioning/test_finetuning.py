@@ -16,11 +16,13 @@ from builders.pictures import parquet, png
 from PIL import Image
 
 from fathom import manifest
-from fathom.captioning import command, finetuning, prompting, training, tuning_report
-from fathom.captioning.checkpoint import find, open_model
+from fathom.captioning import command
 from fathom.captioning.engines import Answer, Question, open_engine
 from fathom.captioning.media import Clip
+from fathom.captioning.models import prompting
+from fathom.captioning.models.checkpoint import find, open_model
 from fathom.captioning.stopping import Stop
+from fathom.captioning.tuning import finetuning, training, tuning_report
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import ASPECT
 from fathom_api.progress import Outcome

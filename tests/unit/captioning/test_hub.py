@@ -12,9 +12,9 @@ from huggingface_hub import constants
 from PIL import Image
 
 from fathom import storage
-from fathom.captioning import checkpoint
 from fathom.captioning.engines import Answer, Question, open_engine
 from fathom.captioning.media import Clip
+from fathom.captioning.models import checkpoint
 from fathom.errors import InvalidInputError
 from fathom_api.progress import ENV_VOLUMES
 from fathom_api.tasks import AnyModel

@@ -10,9 +10,9 @@ from peft import PeftModel
 from PIL import Image
 from torch import nn
 
-from fathom.captioning import lora
-from fathom.captioning.checkpoint import find, open_model
-from fathom.captioning.prompting import encode
+from fathom.captioning.models.checkpoint import find, open_model
+from fathom.captioning.models.prompting import encode
+from fathom.captioning.tuning import lora
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import Lora
 from fathom_api.tasks import AnyModel

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from builders.pictures import parquet, png
 
-from fathom.captioning.pairs import MAX_CAPTION, Pairs
+from fathom.captioning.tuning.pairs import MAX_CAPTION, Pairs
 from fathom.errors import InvalidInputError
 from fathom_api.tasks import AnyFineTune
 

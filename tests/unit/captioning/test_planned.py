@@ -12,7 +12,7 @@ from builders.pictures import parquet, png
 from typer.testing import CliRunner
 
 from fathom.captioning import command
-from fathom.captioning.plan import read
+from fathom.captioning.store.plan import read
 from fathom.cli import app
 from fathom.errors import InvalidInputError
 from fathom_api.tasks import CaptionTask, PlanTask

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fathom.captioning.keys import Keys, prompt_digest
-from fathom.captioning.prompting import fill, with_times
+from fathom.captioning.models.prompting import fill, with_times
 from fathom_api.captioning import Prompt
 from fathom_api.tasks import AnySource
 

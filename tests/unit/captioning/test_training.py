@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fathom.captioning import training
-from fathom.captioning.curves import Epoch, Mean, best, is_over
+from fathom.captioning.tuning import training
+from fathom.captioning.tuning.curves import Epoch, Mean, best, is_over
 
 
 def curve(*validation: float | None) -> list[Epoch]:

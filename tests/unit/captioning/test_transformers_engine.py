@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from fathom.captioning import checkpoint
 from fathom.captioning.engines import Answer, Prepared, Question, Result, UnansweredError, open_engine
 from fathom.captioning.engines.transformers_engine import TransformersEngine
 from fathom.captioning.media import Clip
+from fathom.captioning.models import checkpoint
 from fathom.errors import InvalidInputError
 from fathom_api.tasks import AnyModel
 

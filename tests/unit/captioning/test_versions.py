@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fathom import manifest
-from fathom.captioning import versions
-from fathom.captioning.versions import Version
+from fathom.captioning.tuning import versions
+from fathom.captioning.tuning.versions import Version
 from fathom.errors import InvalidInputError
 
 

@@ -10,8 +10,8 @@ from builders.pictures import encoded
 from builders.videos import fading, video
 from PIL import Image
 
-from fathom.captioning import video as videos
 from fathom.captioning.media import Media, UnusableMediaError, decode
+from fathom.captioning.media import video as videos
 from fathom_api.captioning import Video
 from fathom_api.tasks import AnySource
 

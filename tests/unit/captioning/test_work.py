@@ -12,10 +12,10 @@ import pytest
 from builders.pictures import parquet, png
 
 from fathom.captioning import command, media
-from fathom.captioning.captions import Captions
 from fathom.captioning.engines import Answer, Prepared, Question, Result, UnansweredError
 from fathom.captioning.engines.asking import answer_all
 from fathom.captioning.stopping import Stop
+from fathom.captioning.store.captions import Captions
 from fathom.captioning.tally import Tally
 from fathom.captioning.work import Work
 from fathom.progress import Reporter

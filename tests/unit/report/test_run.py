@@ -7,11 +7,11 @@ import pytest
 from builders.catalogues import Writer
 from builders.pictures import parquet, png
 
-from fathom.captioning import planning
-from fathom.captioning.captions import Captions
-from fathom.captioning.plan import Deal
-from fathom.captioning.shard import Shard
 from fathom.captioning.sources import open_source
+from fathom.captioning.store import planning
+from fathom.captioning.store.captions import Captions
+from fathom.captioning.store.plan import Deal
+from fathom.captioning.store.shard import Shard
 from fathom.features.command import featurise
 from fathom.report import captions
 from fathom_api.tasks import FeaturiseTask

@@ -8,8 +8,8 @@ import pytest
 from builders.catalogues import Catalogue, Writer, failures, numbered, texts
 
 from fathom import manifest
-from fathom.captioning import planning
-from fathom.captioning.captions import Captions
+from fathom.captioning.store import planning
+from fathom.captioning.store.captions import Captions
 from fathom.errors import InvalidInputError
 
 ITEMS = Catalogue([f"item-{number}" for number in range(12)])

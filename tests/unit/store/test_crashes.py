@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from builders.catalogues import Catalogue, Writer, ever_made, failures, texts
 
-from fathom.captioning import history, planning
-from fathom.captioning.captions import Captions
-from fathom.captioning.shard import Shard
+from fathom.captioning.store import history, planning
+from fathom.captioning.store.captions import Captions
+from fathom.captioning.store.shard import Shard
 
 BEFORE = Catalogue([f"item-{n}" for n in range(4)] + [None, "item-3"])
 AFTER = Catalogue([f"item-{n}" for n in (7, 2, 12, 8, 11, 0, 13, 9, 1)] + ["item-2", None])

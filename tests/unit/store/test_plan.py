@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from builders.catalogues import Catalogue, Writer, catalogue, failures, numbered, texts
 
-from fathom.captioning import hashing, ids, planning
-from fathom.captioning.plan import Plan, check, read
-from fathom.captioning.shard import Shard
+from fathom.captioning.store import hashing, ids, planning
+from fathom.captioning.store.plan import Plan, check, read
+from fathom.captioning.store.shard import Shard
 from fathom.errors import InvalidInputError
 
 

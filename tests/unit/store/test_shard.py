@@ -11,10 +11,10 @@ from builders.buckets import s3
 from builders.catalogues import Catalogue, Writer, ever_made, failures, numbered, texts
 
 from fathom import storage
-from fathom.captioning import history, planning
-from fathom.captioning.captions import Captions
-from fathom.captioning.plan import Plan
-from fathom.captioning.shard import PART_ROWS, PART_SECONDS, Shard
+from fathom.captioning.store import history, planning
+from fathom.captioning.store.captions import Captions
+from fathom.captioning.store.plan import Plan
+from fathom.captioning.store.shard import PART_ROWS, PART_SECONDS, Shard
 from fathom.errors import InvalidInputError
 from fathom.storage import Location
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 
 from fathom.captioning.engines import Answer, UnansweredError
-from fathom.captioning.parts import CaptionRow, ErrorRow
-from fathom.captioning.unusable import UnusableMediaError
+from fathom.captioning.media.unusable import UnusableMediaError
+from fathom.captioning.store.parts import CaptionRow, ErrorRow
 from fathom_api.captioning import Prompt
 
 Failure = UnansweredError | UnusableMediaError

@@ -9,14 +9,14 @@ import hashlib
 import json
 
 from fathom import cpus, manifest, storage
-from fathom.captioning import plan as plans
-from fathom.captioning import planning
-from fathom.captioning.plan import Deal, Plan
-from fathom.captioning.shard import Shard
 from fathom.captioning.sources import SourceReader, open_source
 from fathom.captioning.stopping import on_sigterm
+from fathom.captioning.store import plan as plans
+from fathom.captioning.store import planning
+from fathom.captioning.store.plan import Deal, Plan
+from fathom.captioning.store.shard import Shard
+from fathom.captioning.store.views import shard_name
 from fathom.captioning.tally import Tally
-from fathom.captioning.views import shard_name
 from fathom.errors import InvalidInputError
 from fathom.progress import reporter
 from fathom_api.captioning import CaptionModel
@@ -94,7 +94,7 @@ def finetune(task: FinetuneTask) -> Outcome:
     Raises:
         InvalidInputError: the task, its pairs or its model are wrong.
     """
-    from fathom.captioning import finetuning
+    from fathom.captioning.tuning import finetuning
 
     _prepare()
     return finetuning.run(task)

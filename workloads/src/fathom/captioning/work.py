@@ -24,14 +24,14 @@ from fathom.captioning.engines import Answer, Engine, Question, UnansweredError
 from fathom.captioning.engines.structured import with_schema
 from fathom.captioning.items import Item
 from fathom.captioning.keys import Keys, prompt_digest
-from fathom.captioning.parts import CaptionRow, ErrorRow
+from fathom.captioning.media.unusable import UnusableMediaError
+from fathom.captioning.models.prompting import fill
 from fathom.captioning.pool import Pool, Waiting
-from fathom.captioning.prompting import fill
-from fathom.captioning.shard import Shard
 from fathom.captioning.sources import SourceReader
 from fathom.captioning.stopping import Stop
+from fathom.captioning.store.parts import CaptionRow, ErrorRow
+from fathom.captioning.store.shard import Shard
 from fathom.captioning.tally import Tally
-from fathom.captioning.unusable import UnusableMediaError
 from fathom.progress import Reporter
 from fathom_api.tasks import CaptionTask
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from fathom import manifest, storage
-from fathom.captioning.captions import Captions
+from fathom.captioning.store.captions import Captions
 from fathom.errors import InvalidInputError
 from fathom.features import aspect, coverage, drift
 from fathom.features.coverage import Coverage

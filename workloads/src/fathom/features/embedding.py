@@ -108,7 +108,7 @@ class Encoder:
         import torch
         from transformers import AutoModel, AutoTokenizer
 
-        from fathom.captioning import checkpoint
+        from fathom.captioning.models import checkpoint
 
         found = checkpoint.find(model.model_copy(update={"uri": uri, "revision": "main"}))
         self.digest = found.digest

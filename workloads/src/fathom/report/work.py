@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from fathom.captioning import plan
-from fathom.captioning.views import sealed
+from fathom.captioning.store import plan
+from fathom.captioning.store.views import sealed
 from fathom.storage import Location
 
 _THREADS: Final = 16

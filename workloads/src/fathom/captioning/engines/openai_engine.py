@@ -24,9 +24,9 @@ from fathom.captioning.engines.asking import Streak, answer_all
 from fathom.captioning.engines.chat import Completion, Passing, read_completion, refuse
 from fathom.captioning.engines.retrying import Retries
 from fathom.captioning.engines.structured import checked
-from fathom.captioning.markup import clean_known
 from fathom.captioning.media import Clip
-from fathom.captioning.prompting import with_times
+from fathom.captioning.models.markup import clean_known
+from fathom.captioning.models.prompting import with_times
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import CaptionModel, Endpoint
 from fathom_api.types import seconds

@@ -16,17 +16,17 @@ from typing import Any, Final, Self
 
 import torch
 
-from fathom.captioning import checkpoint
-from fathom.captioning.checkpoint import Checkpoint
 from fathom.captioning.engines import Answer, Prepared, Question, Result, UnansweredError
 from fathom.captioning.engines.asking import Streak, answer_all, halving
 from fathom.captioning.engines.collating import collate, group_of, may_pad
 from fathom.captioning.engines.greedy import new_tokens
 from fathom.captioning.engines.sizes import BatchSizes, CpuRoom
 from fathom.captioning.engines.structured import checked
-from fathom.captioning.markup import Markup
 from fathom.captioning.media import Clip
-from fathom.captioning.prompting import encode_clips, to_device, with_times
+from fathom.captioning.models import checkpoint
+from fathom.captioning.models.checkpoint import Checkpoint
+from fathom.captioning.models.markup import Markup
+from fathom.captioning.models.prompting import encode_clips, to_device, with_times
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import CaptionModel
 

@@ -11,13 +11,13 @@ from typing import Any, Final, Self
 
 import torch
 
-from fathom.captioning import checkpoint
-from fathom.captioning.checkpoint import Checkpoint
 from fathom.captioning.engines import Answer, Finish, Prepared, Question, Result, UnansweredError
 from fathom.captioning.engines.asking import answer_all, halving
 from fathom.captioning.engines.structured import checked
-from fathom.captioning.markup import Markup
-from fathom.captioning.prompting import with_times
+from fathom.captioning.models import checkpoint
+from fathom.captioning.models.checkpoint import Checkpoint
+from fathom.captioning.models.markup import Markup
+from fathom.captioning.models.prompting import with_times
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import CaptionModel
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 from PIL.Image import Image
 
 from fathom.captioning import media
+from fathom.captioning.media.unusable import UnusableMediaError
 from fathom.captioning.sources import open_source
-from fathom.captioning.unusable import UnusableMediaError
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import FineTune
 from fathom_api.tasks import AnySource

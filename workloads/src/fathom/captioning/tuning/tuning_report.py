@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from fathom.captioning.curves import Epoch, Place, Point, best
-from fathom.captioning.examination import Examination
-from fathom.captioning.pairs import Pairs, Part
+from fathom.captioning.tuning.curves import Epoch, Place, Point, best
+from fathom.captioning.tuning.examination import Examination
+from fathom.captioning.tuning.pairs import Pairs, Part
 from fathom_api.meta import StatusModel
 from fathom_api.progress import Progress
 from fathom_api.tasks import AnyFineTune, FinetuneTask

@@ -9,10 +9,10 @@ from typing import Any, Final
 from PIL.Image import Image
 from pydantic import Field
 
-from fathom.captioning import metrics
 from fathom.captioning.engines.greedy import new_tokens
-from fathom.captioning.pairs import Pairs, Part
-from fathom.captioning.prompting import encode, to_device
+from fathom.captioning.models.prompting import encode, to_device
+from fathom.captioning.tuning import metrics
+from fathom.captioning.tuning.pairs import Pairs, Part
 from fathom_api.captioning import CaptionModel
 from fathom_api.meta import StatusModel
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fathom.captioning import pictures, sniffing
-from fathom.captioning.unusable import UnusableMediaError, printable
+from fathom.captioning.media import pictures, sniffing
+from fathom.captioning.media.unusable import UnusableMediaError, printable
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import Video
 from fathom_api.types import seconds

@@ -8,8 +8,9 @@ from typing import Any, Final
 import torch
 
 from fathom import storage
-from fathom.captioning import small_llava, versions
-from fathom.captioning.identity import Checkpoint, of_folder, of_snapshot
+from fathom.captioning.models import small_llava
+from fathom.captioning.models.identity import Checkpoint, of_folder, of_snapshot
+from fathom.captioning.tuning import versions
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import CaptionModel
 

@@ -17,11 +17,11 @@ from typing import Any, Final
 from PIL.Image import Image
 
 from fathom import storage
-from fathom.captioning import pictures, sniffing, video
-from fathom.captioning.fetching import Fetcher
-from fathom.captioning.origins import LocalFile, Origins, Stored, Web
-from fathom.captioning.slices import Slice
-from fathom.captioning.unusable import UnusableMediaError, printable
+from fathom.captioning.media import pictures, sniffing, video
+from fathom.captioning.media.fetching import Fetcher
+from fathom.captioning.media.origins import LocalFile, Origins, Stored, Web
+from fathom.captioning.media.slices import Slice
+from fathom.captioning.media.unusable import UnusableMediaError, printable
 from fathom_api.tasks import AnySource
 
 #: Most bytes of one picture, and of one video.

@@ -16,8 +16,8 @@ from typing import Final, Literal
 import pyarrow as pa
 
 from fathom import storage
-from fathom.captioning import parts
-from fathom.captioning.parts import CaptionRow, ErrorRow
+from fathom.captioning.store import parts
+from fathom.captioning.store.parts import CaptionRow, ErrorRow
 from fathom.storage import Location
 
 Kind = Literal["captions", "errors"]

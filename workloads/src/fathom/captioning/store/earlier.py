@@ -13,10 +13,10 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from fathom.captioning import history, parts
-from fathom.captioning.hashing import Hashes, identities, identity
-from fathom.captioning.parts import CaptionRow
-from fathom.captioning.plan import Slice
+from fathom.captioning.store import history, parts
+from fathom.captioning.store.hashing import Hashes, identities, identity
+from fathom.captioning.store.parts import CaptionRow
+from fathom.captioning.store.plan import Slice
 from fathom.storage import Location
 
 IDENTITY: Final = ["item_id", "aspect", "key"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fathom.captioning.unusable import UnusableMediaError
+from fathom.captioning.media.unusable import UnusableMediaError
 
 _WINDOW: Final = 1024
 _HTML: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script")

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
-from fathom.captioning import parts
-from fathom.captioning.hashing import Hashes, hashes, identities
-from fathom.captioning.parts import ErrorRow
+from fathom.captioning.store import parts
+from fathom.captioning.store.hashing import Hashes, hashes, identities
+from fathom.captioning.store.parts import ErrorRow
 from fathom.storage import Location
 
 pc: Any = pyarrow.compute

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
-from fathom.captioning.hashing import Hashes, hashes, new_seed
 from fathom.captioning.sources import SourceReader
+from fathom.captioning.store.hashing import Hashes, hashes, new_seed
 
 pc: Any = pyarrow.compute
 Rows = NDArray[np.int64]

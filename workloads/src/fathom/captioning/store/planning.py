@@ -18,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 
 from fathom import manifest, storage
-from fathom.captioning import history, parts
-from fathom.captioning.history import SCHEMAS, Kind
-from fathom.captioning.ids import Ids
-from fathom.captioning.parts import ErrorRow
-from fathom.captioning.plan import FOLDER, KIND, SKIPPED, SLICES, Deal, Maker, Plan, read, write_table
 from fathom.captioning.sources import SourceReader
+from fathom.captioning.store import history, parts
+from fathom.captioning.store.history import SCHEMAS, Kind
+from fathom.captioning.store.ids import Ids
+from fathom.captioning.store.parts import ErrorRow
+from fathom.captioning.store.plan import FOLDER, KIND, SKIPPED, SLICES, Deal, Maker, Plan, read, write_table
 from fathom.errors import InvalidInputError
 from fathom.storage import Location
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from fathom.captioning.curves import Place
+from fathom.captioning.tuning.curves import Place
 from fathom.storage import appearing
 
 _LAST: Final = "last.safetensors"

@@ -16,14 +16,15 @@ import torch
 from peft import PeftModel
 
 from fathom import storage
-from fathom.captioning import batches, checkpoint, examination, lora, small_llava, tuning_report, versions
-from fathom.captioning.batches import Encode
-from fathom.captioning.checkpoint import Checkpoint
-from fathom.captioning.examination import Examination
-from fathom.captioning.pairs import Pairs, Part
+from fathom.captioning.models import checkpoint, small_llava
+from fathom.captioning.models.checkpoint import Checkpoint
 from fathom.captioning.stopping import on_sigterm
-from fathom.captioning.training import Training
-from fathom.captioning.versions import Version
+from fathom.captioning.tuning import batches, examination, lora, tuning_report, versions
+from fathom.captioning.tuning.batches import Encode
+from fathom.captioning.tuning.examination import Examination
+from fathom.captioning.tuning.pairs import Pairs, Part
+from fathom.captioning.tuning.training import Training
+from fathom.captioning.tuning.versions import Version
 from fathom.errors import InvalidInputError
 from fathom.progress import Reporter, reporter
 from fathom_api.captioning import FineTune

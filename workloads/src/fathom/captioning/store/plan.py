@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fathom import manifest
-from fathom.captioning import parts
-from fathom.captioning.history import Kind
 from fathom.captioning.sources import SourceReader
 from fathom.captioning.sources.index import Index, load
+from fathom.captioning.store import parts
+from fathom.captioning.store.history import Kind
 from fathom.errors import InvalidInputError
 from fathom.storage import Location
 from fathom_api.tasks import AnySource

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError, features
 
-from fathom.captioning.unusable import UnusableMediaError, printable
+from fathom.captioning.media.unusable import UnusableMediaError, printable
 
 MAX_PIXELS: Final = 64_000_000
 #: With less there is nothing to see: tracking pixels, lines.

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from fathom import manifest, storage
-from fathom.captioning import parts
-from fathom.captioning.plan import Plan, read
-from fathom.captioning.views import SealedView, sealed
+from fathom.captioning.store import parts
+from fathom.captioning.store.plan import Plan, read
+from fathom.captioning.store.views import SealedView, sealed
 from fathom.errors import InvalidInputError
 from fathom.storage import Location
 

@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 
 from fathom import storage
-from fathom.captioning.unusable import UnusableMediaError, printable
+from fathom.captioning.media.unusable import UnusableMediaError, printable
 from fathom_api.progress import ENV_VOLUMES
 from fathom_api.tasks import AnySource
 

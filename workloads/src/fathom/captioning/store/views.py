@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from fathom import manifest
-from fathom.captioning import parts
+from fathom.captioning.store import parts
 from fathom.errors import InvalidInputError
 from fathom.storage import Location
 

@@ -17,12 +17,12 @@ import pyarrow as pa
 from upath import UPath
 
 from fathom import manifest
-from fathom.captioning import earlier, history, parts, view
-from fathom.captioning.hashing import identities, identity, new_seed
-from fathom.captioning.history import Kind, Log
-from fathom.captioning.parts import CaptionRow, ErrorRow
-from fathom.captioning.plan import Plan, check, read
-from fathom.captioning.views import sealed, shard_name
+from fathom.captioning.store import earlier, history, parts, view
+from fathom.captioning.store.hashing import identities, identity, new_seed
+from fathom.captioning.store.history import Kind, Log
+from fathom.captioning.store.parts import CaptionRow, ErrorRow
+from fathom.captioning.store.plan import Plan, check, read
+from fathom.captioning.store.views import sealed, shard_name
 from fathom.storage import Location
 
 #: Rows are committed when so many wait, or the first of them has waited so long (seconds).

@@ -21,7 +21,7 @@ import httpcore
 import httpx
 import tenacity
 
-from fathom.captioning.unusable import UnusableMediaError, printable
+from fathom.captioning.media.unusable import UnusableMediaError, printable
 
 CONNECT_SECONDS: Final = 10.0
 #: Longest silence of a server.

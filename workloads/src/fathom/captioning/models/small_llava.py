@@ -22,7 +22,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from fathom.captioning.vision import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLiteConfig
+from fathom.captioning.models.vision import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLiteConfig
 
 URI: Final = "fathom://small-llava"
 VOCABULARY: Final = 4000

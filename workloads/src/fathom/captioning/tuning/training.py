@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import torch
 
-from fathom.captioning.batches import Encode
-from fathom.captioning.curves import MAX_POINTS, Epoch, Mean, Point, best, is_over
-from fathom.captioning.pairs import Pair, Part
-from fathom.captioning.snapshots import Snapshots
 from fathom.captioning.stopping import Stop
+from fathom.captioning.tuning.batches import Encode
+from fathom.captioning.tuning.curves import MAX_POINTS, Epoch, Mean, Point, best, is_over
+from fathom.captioning.tuning.pairs import Pair, Part
+from fathom.captioning.tuning.snapshots import Snapshots
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import FineTune
 

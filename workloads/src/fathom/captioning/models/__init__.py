@@ -1,0 +1,1 @@
+"""Models: finding and opening checkpoints, the small one of ours, prompts and markup."""

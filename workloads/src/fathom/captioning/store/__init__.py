@@ -1,0 +1,1 @@
+"""What a captioning run keeps: plans, shards, history, and views of them."""

@@ -1,0 +1,1 @@
+"""Teaching a captioner a domain: pairs, training, adapters, versions, and what came of it."""
