@@ -6,6 +6,7 @@ import base64
 import io
 import logging
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -153,16 +154,20 @@ def test_a_wait_beyond_the_deadline_is_not_waited_for() -> None:
 @pytest.mark.parametrize(
     ("header", "least", "most"),
     [
-        ("3", 3, 3),
-        ("0", 0, 0),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=600)), 500, 600),
-        (format_datetime(datetime.now(UTC) - timedelta(seconds=600)), 0, 0),
+        pytest.param(lambda: "3", 3, 3, id="seconds"),
+        pytest.param(lambda: "0", 0, 0, id="at once"),
+        pytest.param(lambda: _in_seconds(600), 500, 600, id="a date to come"),
+        pytest.param(lambda: _in_seconds(-600), 0, 0, id="a date gone by"),
     ],
 )
-def test_retry_after_is_a_number_or_a_date(header: str, least: float, most: float) -> None:
-    waited = retry_after(header)
+def test_retry_after_is_a_number_or_a_date(header: Callable[[], str], least: float, most: float) -> None:
+    waited = retry_after(header())
     assert waited is not None
     assert least <= waited <= most
+
+
+def _in_seconds(seconds: float) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize("header", [None, "", "soon", "-5", "1e99", "nan"])

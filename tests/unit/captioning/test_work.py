@@ -152,9 +152,8 @@ def test_an_unreadable_item_is_one_error_whatever_is_asked(place: Place) -> None
     place.write([5, 0, 0])
     tally = place.caption(Teller(), **ASPECTS)
     assert (tally.done, tally.failed) == (1, 2)
-    assert [(e["item_id"], e["aspect"], e["reason"]) for e in place.errors()] == [
-        ("1", "", "NotAnImage"), ("2", "", "NotAnImage"),
-    ]  # fmt: skip
+    errors = sorted((e["item_id"], e["aspect"], e["reason"]) for e in place.errors())
+    assert errors == [("1", "", "NotAnImage"), ("2", "", "NotAnImage")]
 
 
 def test_a_second_run_decodes_and_asks_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,8 @@ from fathom import storage
 from fathom.captioning.media import pictures, sniffing, video
 from fathom.captioning.media.fetching import Fetcher
 from fathom.captioning.media.origins import LocalFile, Origins, Stored, Web
-from fathom.captioning.media.slices import Slice
 from fathom.captioning.media.unusable import UnusableMediaError, printable
+from fathom.captioning.sources.slices import Slice
 from fathom_api.tasks import AnySource
 
 #: Most bytes of one picture, and of one video.

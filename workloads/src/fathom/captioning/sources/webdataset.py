@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, ClassVar, Final, cast
 import pyarrow as pa
 
 from fathom.captioning.items import Record, as_id, texts
-from fathom.captioning.media.slices import Slice
 from fathom.captioning.sources.files import Note
 from fathom.captioning.sources.folder import SUFFIXES
 from fathom.captioning.sources.index import Mark
+from fathom.captioning.sources.slices import Slice
 from fathom.errors import InvalidInputError
 from fathom.storage import Location
 from fathom_api.tasks import AnySource
