@@ -12,6 +12,8 @@ Ints = NDArray[np.int64]
 ABSENT: Final = -1
 #: Times as many places as keys, at most, are worth sorting in rows.
 _WIDEST: Final = 8
+#: Keys that are sorted at once.
+_TOGETHER: Final = 1 << 20
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -19,30 +21,69 @@ def distinct(*parts: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
     """Return each pair of an owner and a key (both ≥ 0) once, ordered by owner, then key.
 
     Args:
-        parts: owners, ascending, and keys, int64 [m] each.
+        parts: owners, ascending, and keys, int [m] each.
     """
+    items = 1 + max((int(owners[-1]) for owners, _ in parts if len(owners)), default=-1)
+    lengths, keys = listed(items, *parts)
+    return np.repeat(np.arange(items), lengths), keys
+
+
+def listed(items: int, *parts: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    """Return how many keys each of so many owners has, and the keys: what `distinct` does, as lists."""
     total = sum(len(keys) for _, keys in parts)
     if not total:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    items = 1 + max(int(owners[-1]) for owners, _ in parts if len(owners))
+        return np.zeros(items, np.int64), np.empty(0, np.int64)
     lengths = [np.bincount(owners, minlength=items) for owners, _ in parts]
     width = int(np.sum(lengths, axis=0).max())
     # Sorting short rows is many times faster than sorting all; one huge caption must not make all rows huge.
     if items * width > _WIDEST * total:
-        return _sorted(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
+        owners, keys = _sorted(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
+        return np.bincount(owners, minlength=items), keys
     # Half the bytes, half the time.
     small = max(int(keys.max(initial=0)) for _, keys in parts) < np.iinfo(np.int32).max
-    last = np.iinfo(np.int32 if small else np.int64).max
-    rows = np.full((items, width), last, np.int32 if small else np.int64)
+    kind = np.int32 if small else np.int64
+    last = np.iinfo(kind).max
+    rows = np.full((items, width), last, kind)
     begin = np.arange(items) * width
-    for (owners, keys), length in zip(parts, lengths, strict=True):
-        starts = np.cumsum(length) - length
-        rows.ravel()[np.arange(len(keys)) + (begin - starts)[owners]] = keys
-        begin = begin + length
+    for (_, keys), length in zip(parts, lengths, strict=True):
+        places = np.repeat(begin + length - np.cumsum(length), length)
+        places += np.arange(len(keys))
+        rows.ravel()[places] = keys.astype(kind, copy=False)
+        begin += length
     rows.sort(axis=1)
     first = rows != last
     first[:, 1:] &= rows[:, 1:] != rows[:, :-1]
-    return np.repeat(np.arange(items), first.sum(axis=1)), rows[first].astype(np.int64)
+    return np.count_nonzero(first, axis=1), rows[first]
+
+
+def _sorted(owners: Ints, keys: Ints) -> tuple[Ints, Ints]:
+    order = np.lexsort((keys, owners))
+    owners, keys = owners[order], keys[order]
+    first = np.ones(len(keys), np.bool_)
+    first[1:] = (owners[1:] != owners[:-1]) | (keys[1:] != keys[:-1])
+    return owners[first], keys[first]
+
+
+def once(owners: Ints, keys: Ints) -> Ints:
+    """Return the key of each pair of an owner and a key once, in any order: what `distinct` does, unsorted.
+
+    Pairs write their places to the slots of a table. Whoever still stands there is kept, its equals go, and
+    what another pair overwrote tries again with other slots.
+    """
+    bits = max(int(2 * len(keys)).bit_length(), 4)
+    table = np.empty(1 << bits, np.int32)
+    mixed = keys.astype(np.uint64) * _MULTIPLIER + owners.astype(np.uint64)
+    kept: list[Ints] = []
+    while len(keys):
+        mixed *= _MULTIPLIER
+        slots = (mixed >> np.uint64(64 - bits)).astype(np.int64)
+        places = np.arange(len(keys), dtype=np.int32)
+        table[slots] = places
+        winner = table[slots]
+        kept.append(keys[winner == places])
+        left = np.flatnonzero((keys[winner] != keys) | (owners[winner] != owners))
+        owners, keys, mixed = owners[left], keys[left], mixed[left]
+    return np.concatenate(kept) if kept else keys
 
 
 def _sorted(owners: Ints, keys: Ints) -> tuple[Ints, Ints]:
@@ -100,9 +141,17 @@ class Counts:
 
     def __init__(self) -> None:
         self._runs: list[tuple[Ints, Ints]] = []
+        self._waiting: list[Ints] = []
 
     def add(self, keys: Ints) -> None:
         """Count `keys`, in any order."""
+        self._waiting.append(keys)
+        if sum(map(len, self._waiting)) >= _TOGETHER:
+            self._count()
+
+    def _count(self) -> None:
+        keys = np.concatenate(self._waiting) if self._waiting else np.empty(0, np.int64)
+        self._waiting = []
         if not len(keys):
             return
         small = int(keys.max()) < np.iinfo(np.int32).max
@@ -114,6 +163,7 @@ class Counts:
 
     def total(self) -> tuple[Ints, Ints]:
         """Return all keys, ascending, and their counts."""
+        self._count()
         while len(self._runs) > 1:
             newer, older = self._runs.pop(), self._runs.pop()
             self._runs.append(_merged(older, newer))
