@@ -12,7 +12,9 @@ Ints = NDArray[np.int64]
 ABSENT: Final = -1
 #: Times as many places as keys, at most, are worth sorting in rows.
 _WIDEST: Final = 8
-#: Keys that are sorted at once.
+#: Keys below this are counted in a table (16 MiB).
+_SMALL: Final = 1 << 21
+#: Keys that are counted at once.
 _TOGETHER: Final = 1 << 20
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -64,36 +66,6 @@ def _sorted(owners: Ints, keys: Ints) -> tuple[Ints, Ints]:
     return owners[first], keys[first]
 
 
-def once(owners: Ints, keys: Ints) -> Ints:
-    """Return the key of each pair of an owner and a key once, in any order: what `distinct` does, unsorted.
-
-    Pairs write their places to the slots of a table. Whoever still stands there is kept, its equals go, and
-    what another pair overwrote tries again with other slots.
-    """
-    bits = max(int(2 * len(keys)).bit_length(), 4)
-    table = np.empty(1 << bits, np.int32)
-    mixed = keys.astype(np.uint64) * _MULTIPLIER + owners.astype(np.uint64)
-    kept: list[Ints] = []
-    while len(keys):
-        mixed *= _MULTIPLIER
-        slots = (mixed >> np.uint64(64 - bits)).astype(np.int64)
-        places = np.arange(len(keys), dtype=np.int32)
-        table[slots] = places
-        winner = table[slots]
-        kept.append(keys[winner == places])
-        left = np.flatnonzero((keys[winner] != keys) | (owners[winner] != owners))
-        owners, keys, mixed = owners[left], keys[left], mixed[left]
-    return np.concatenate(kept) if kept else keys
-
-
-def _sorted(owners: Ints, keys: Ints) -> tuple[Ints, Ints]:
-    order = np.lexsort((keys, owners))
-    owners, keys = owners[order], keys[order]
-    first = np.ones(len(keys), np.bool_)
-    first[1:] = (owners[1:] != owners[:-1]) | (keys[1:] != keys[:-1])
-    return owners[first], keys[first]
-
-
 class Index:
     """Finds keys among others: a hash table with linear probing, all keys asked for at once.
 
@@ -134,14 +106,16 @@ class Index:
 
 
 class Counts:
-    """How often each key was added. Sorted runs, merged as soon as the newest has grown to its elder's size.
+    """How often each key was added. Small keys are counted in a table, others in sorted runs.
 
-    16 bytes are held for each different key, at most three times that while runs are merged.
+    Runs are merged as soon as the newest has grown to its elder's size: 16 bytes are held for each different
+    key, at most three times that while they are merged.
     """
 
     def __init__(self) -> None:
-        self._runs: list[tuple[Ints, Ints]] = []
         self._waiting: list[Ints] = []
+        self._small = np.zeros(0, np.int64)
+        self._runs: list[tuple[Ints, Ints]] = []
 
     def add(self, keys: Ints) -> None:
         """Count `keys`, in any order."""
@@ -149,25 +123,30 @@ class Counts:
         if sum(map(len, self._waiting)) >= _TOGETHER:
             self._count()
 
-    def _count(self) -> None:
-        keys = np.concatenate(self._waiting) if self._waiting else np.empty(0, np.int64)
-        self._waiting = []
-        if not len(keys):
-            return
-        small = int(keys.max()) < np.iinfo(np.int32).max
-        found, counts = np.unique(keys.astype(np.int32) if small else keys, return_counts=True)
-        self._runs.append((found.astype(np.int64), counts))
-        while len(self._runs) > 1 and len(self._runs[-1][0]) * 2 > len(self._runs[-2][0]):
-            newer, older = self._runs.pop(), self._runs.pop()
-            self._runs.append(_merged(older, newer))
-
     def total(self) -> tuple[Ints, Ints]:
         """Return all keys, ascending, and their counts."""
         self._count()
         while len(self._runs) > 1:
-            newer, older = self._runs.pop(), self._runs.pop()
-            self._runs.append(_merged(older, newer))
-        return self._runs[0] if self._runs else (np.empty(0, np.int64), np.empty(0, np.int64))
+            self._merge()
+        small = np.flatnonzero(self._small)
+        keys, counts = self._runs[0] if self._runs else (np.empty(0, np.int64), np.empty(0, np.int64))
+        return np.concatenate([small, keys]), np.concatenate([self._small[small], counts])
+
+    def _count(self) -> None:
+        keys = np.concatenate(self._waiting) if self._waiting else np.empty(0, np.int64)
+        self._waiting = []
+        small = keys < _SMALL
+        counts = np.bincount(keys[small], minlength=len(self._small))
+        counts[: len(self._small)] += self._small
+        self._small = counts
+        if len(keys := keys[~small]):
+            self._runs.append(np.unique(keys, return_counts=True))
+        while len(self._runs) > 1 and len(self._runs[-1][0]) * 2 > len(self._runs[-2][0]):
+            self._merge()
+
+    def _merge(self) -> None:
+        newer, older = self._runs.pop(), self._runs.pop()
+        self._runs.append(_merged(older, newer))
 
 
 def _merged(one: tuple[Ints, Ints], other: tuple[Ints, Ints]) -> tuple[Ints, Ints]:

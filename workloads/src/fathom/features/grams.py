@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fathom.features.counting import ABSENT, Counts, Index, Ints, once
+from fathom.features.counting import ABSENT, Counts, Index, Ints, distinct
 from fathom.features.sequences import Sequences
 
 
@@ -37,7 +37,7 @@ class Names(Protocol):
 
 @dataclass(frozen=True)
 class Level:
-    """N-grams of one length: `keys`, ascending, are `parent * width + last`; `counts` are of captions."""
+    """N-grams of one length: `keys` are `parent * width + last`, of one word its symbol; `counts` are of captions."""
 
     keys: Ints
     counts: Ints
@@ -180,6 +180,8 @@ def learn(
     wanted = counts >= min_count
     wanted[[symbol for path in paths for symbol in path]] = True
     symbols = np.flatnonzero(wanted & (counts > 0))
+    # Frequent words get small numbers, so do their n-grams, and small numbers are counted fastest.
+    symbols = symbols[np.argsort(-counts[symbols], kind="stable")]
     words = np.full(len(counts), ABSENT, np.int64)
     words[symbols] = np.arange(len(symbols))
     grams = Grams(words, [Level.of(symbols, counts[symbols])], joint, longest)
@@ -210,7 +212,7 @@ def _level(
 ) -> Level:
     counted = Counts()
     for _, sequences in corpus:
-        counted.add(once(*grams.keys(sequences)))
+        counted.add(distinct(grams.keys(sequences))[1])
     keys, counts = counted.total()
     wanted = (counts >= min_count) | np.isin(keys, _keys(grams, length, paths))
     return Level.of(keys[wanted], counts[wanted])

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fathom.features import stopwords
-from fathom.features.counting import Counts, Ints, distinct, once
+from fathom.features.counting import Counts, Ints, distinct
 from fathom.features.fields import Fields
 from fathom.features.grams import Found
 from fathom.features.lexicon import Lexicon
@@ -155,7 +155,8 @@ def read(captions: Iterable[Batch], path: Path, *, structured: bool, punctuation
     for item_ids, texts in gathered(captions):
         sequences = lexicon.scan(texts)
         spool.write(item_ids, sequences)
-        grown = np.bincount(once(sequences.owners, sequences.symbols), minlength=len(lexicon.names))
+        _, symbols = distinct((sequences.owners, sequences.symbols))
+        grown = np.bincount(symbols, minlength=len(lexicon.names))
         grown[: len(counts)] += counts
         counts = grown
     return Read(lexicon, spool, counts)
