@@ -53,8 +53,11 @@ def listed(items: int, *parts: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
         rows.ravel()[places] = keys.astype(kind, copy=False)
         begin += length
     rows.sort(axis=1)
-    first = rows != last
-    first[:, 1:] &= rows[:, 1:] != rows[:, :-1]
+    first = np.empty(rows.shape, np.bool_)
+    # All rows as one line is compared faster than each for itself; then what begins a row is put right.
+    np.not_equal(rows.ravel()[1:], rows.ravel()[:-1], out=first.ravel()[1:])
+    first[:, 0] = True
+    first &= rows != last
     return np.count_nonzero(first, axis=1), rows[first]
 
 

@@ -37,7 +37,7 @@ class Names(Protocol):
 
 @dataclass(frozen=True)
 class Level:
-    """N-grams of one length: `keys` are `parent * width + last`, of one word its symbol; `counts` are of captions."""
+    """One length: `keys` are `parent * width + last`, of one word symbols; `counts` are of captions."""
 
     keys: Ints
     counts: Ints
