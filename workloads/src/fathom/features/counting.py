@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.int64 | np.int32]
 #: Place of what is not there.
 ABSENT: Final = -1
 #: Times as many places as keys, at most, are worth sorting in rows.
