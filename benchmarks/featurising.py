@@ -59,7 +59,7 @@ def batches(path: Path) -> Iterator[Batch]:
     """Yield the captions in `path`, never all at once."""
     with path.open() as lines:
         for start in range(0, sys.maxsize, ROWS):
-            captions = [line.rstrip("\n") for line in islice(lines, ROWS)]
+            captions = list(islice(lines, ROWS))
             if not captions:
                 return
             yield Batch([f"item-{start + n}" for n in range(len(captions))], captions)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from fathom.features.counting import Ints, distinct
+from fathom.features.counting import Ints, listed
 from fathom.features.grams import Found
 from fathom.features.vocabulary import UNKNOWN, Numbering
 
@@ -39,15 +39,12 @@ def encode(found: Found, numbering: Numbering, limit: int) -> Encoded:
 
     A caption of which nothing has an id gets UNKNOWN, one that says nothing gets none.
     """
-    items = len(found.spoken)
-    owners, ranks = distinct(*found.parts)
-    lengths = np.bincount(owners, minlength=items)
-    starts = np.cumsum(lengths) - lengths
-    kept = np.arange(len(owners)) - starts[owners] < limit
-    kept_lengths = np.minimum(lengths, limit)
+    lengths, ranks = listed(len(found.spoken), *found.parts)
+    kept = np.minimum(lengths, limit)
+    if len(ranks) > kept.sum():
+        starts = np.cumsum(lengths) - lengths
+        ranks = ranks[np.arange(len(ranks)) - np.repeat(starts, lengths) < limit]
     unknown = found.spoken & (lengths == 0)
-    offsets = np.concatenate([[0], np.cumsum(kept_lengths + unknown)])
-    ids = np.full(offsets[-1], UNKNOWN, np.int64)
-    known = np.repeat(~unknown, kept_lengths + unknown)
-    ids[known] = numbering.by_rank[ranks[kept]]
-    return Encoded(offsets, ids, int((lengths > 0).sum()), int(unknown.sum()))
+    ids = np.insert(numbering.by_rank[ranks], (np.cumsum(kept) - kept)[unknown], UNKNOWN)
+    offsets = np.concatenate([[0], np.cumsum(kept + unknown)])
+    return Encoded(offsets, ids, int(np.count_nonzero(lengths)), int(unknown.sum()))

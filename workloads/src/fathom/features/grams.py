@@ -37,7 +37,7 @@ class Names(Protocol):
 
 @dataclass(frozen=True)
 class Level:
-    """N-grams of one length: `keys`, ascending, are `parent * width + last`; `counts` are of captions."""
+    """One length: `keys` are `parent * width + last`, of one word symbols; `counts` are of captions."""
 
     keys: Ints
     counts: Ints
@@ -109,7 +109,7 @@ class Grams:
             found.append(np.append(ranks[start : start + len(level.keys)], ABSENT)[nodes])
         hits = [own != ABSENT for own in found]
         occurrences = self._occurrences(sequences)
-        known = sum(int(hit.sum()) for hit in hits)
+        known = sum(int(np.count_nonzero(hit)) for hit in hits)
         if maximal:
             _keep_longest(hits)
         return Found(
@@ -121,8 +121,9 @@ class Grams:
 
     def keys(self, sequences: Sequences) -> tuple[Ints, Ints]:
         """Return owners and keys of the n-grams that are one word longer than the longest here."""
-        *_, (owner, nodes) = self._walk(sequences)
-        keys = self._longer(sequences, nodes, len(self.levels))
+        first, *_ = steps = list(self._walk(sequences))
+        owner, nodes = steps[-1]
+        keys = self._longer(sequences, nodes, first[1])
         there = keys != ABSENT
         return owner[: len(keys)][there], keys[there]
 
@@ -132,22 +133,20 @@ class Grams:
 
     def _walk(self, sequences: Sequences) -> Iterator[tuple[Ints, Ints]]:
         """Yield for each length the owner, and the number among its level, of what starts at each place."""
-        owner, nodes = sequences.owners, self.words[sequences.symbols]
-        yield owner, nodes
-        for length, level in enumerate(self.levels[1:], start=1):
-            keys = self._longer(sequences, nodes, length)
-            there = keys != ABSENT
-            nodes = np.full(len(keys), ABSENT, np.int64)
-            nodes[there] = level.index.find(keys[there])
+        owner, words = sequences.owners, self.words[sequences.symbols]
+        yield owner, words
+        nodes = words
+        for level in self.levels[1:]:
+            nodes = level.index.find(self._longer(sequences, nodes, words))
             yield owner[: len(nodes)], nodes
 
-    def _longer(self, sequences: Sequences, nodes: Ints, length: int) -> Ints:
-        """Return the key of the n-gram of `length` + 1 words at each place, ABSENT where there is none."""
-        last = self.words[sequences.symbols[length:]]
+    def _longer(self, sequences: Sequences, nodes: Ints, words: Ints) -> Ints:
+        """Return the key of the n-gram at each place that is one of `nodes` and one of `words` more."""
+        length = 1 + len(words) - len(nodes)
+        last = words[length:]
         nodes = nodes[: len(last)]
-        joined = sequences.joints[length:] <= self.joint
-        # Whether the words before belong together, their own number says.
-        there = joined & (nodes != ABSENT) & (last != ABSENT)
+        # Whether the words before belong together, their own number says. A sign bit says that one is ABSENT.
+        there = (sequences.joints[length:] <= self.joint) & ((nodes | last) >= 0)
         return np.where(there, nodes * len(self.levels[0].keys) + last, ABSENT)
 
     def _occurrences(self, sequences: Sequences) -> int:
@@ -181,6 +180,8 @@ def learn(
     wanted = counts >= min_count
     wanted[[symbol for path in paths for symbol in path]] = True
     symbols = np.flatnonzero(wanted & (counts > 0))
+    # Frequent words get small numbers, so do their n-grams, and small numbers are counted fastest.
+    symbols = symbols[np.argsort(-counts[symbols], kind="stable")]
     words = np.full(len(counts), ABSENT, np.int64)
     words[symbols] = np.arange(len(symbols))
     grams = Grams(words, [Level.of(symbols, counts[symbols])], joint, longest)

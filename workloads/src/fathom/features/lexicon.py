@@ -14,6 +14,8 @@ from fathom.features.sequences import APART, DIRECT, PUNCTUATION, Sequences
 from fathom.features.words import INSIDE, phrases, words
 
 _SPACE, _COMMA, _APOSTROPHE, _NINE = b" ,'9"
+#: All that is no word to the scanner.
+_BETWEEN: Final = " ,'"
 #: After letters behind an apostrophe a digit begins another word; the byte scanner does not know that.
 _DIGIT_BEHIND: Final = re.compile(r"'[A-Za-z]+[0-9]")
 
@@ -49,9 +51,10 @@ class Lexicon:
     def scan(self, captions: Sequence[str]) -> Sequences:
         """Return `captions` as sequences of words."""
         joined, lengths = _bytes(captions)
-        starts, texts, joints = _scan(joined, punctuation=self._punctuation)
+        starts, joints, texts = _scan(joined, punctuation=self._punctuation)
         coded = texts.dictionary_encode()
-        numbers = np.array(self._all(coded.dictionary.to_pylist()), np.int32)
+        names = [text.rstrip(_BETWEEN) for text in coded.dictionary.to_pylist()]
+        numbers = np.array(self._all(names), np.int32)
         begins = np.concatenate([[0], np.cumsum(lengths + 1)])
         offsets = np.searchsorted(starts, begins)
         joints[offsets[:-1][np.diff(offsets) > 0]] = APART
@@ -97,8 +100,11 @@ def _spelt(text: str) -> str:
     return " , ".join(" ".join(phrase) for phrase in phrases(text))
 
 
-def _scan(joined: bytes, *, punctuation: bool) -> tuple[NDArray[np.int64], Any, NDArray[np.uint8]]:
-    """Return where words start, the words (string), and how each joins the word before."""
+def _scan(joined: bytes, *, punctuation: bool) -> tuple[NDArray[np.int64], NDArray[np.uint8], Any]:
+    """Return where words start, how each joins the word before, and the words (string).
+
+    What follows a word up to the next one is still on it: few different words are cheaper to strip than all.
+    """
     text = np.frombuffer(joined.translate(_TABLE), np.uint8)
     word = text > _COMMA
     quotes = np.flatnonzero(text == _APOSTROPHE)
@@ -106,15 +112,14 @@ def _scan(joined: bytes, *, punctuation: bool) -> tuple[NDArray[np.int64], Any, 
         before = np.where(quotes > 0, word[quotes - 1], False)
         after = np.where(quotes + 1 < len(text), text[np.minimum(quotes + 1, len(text) - 1)] > _NINE, False)
         word[quotes[before & after]] = True
-    padded = np.concatenate([[False], word, [False]])
-    edges = np.flatnonzero(padded[1:] != padded[:-1])
-    starts, ends = edges[0::2], edges[1::2]
-    offsets = np.concatenate([[0], np.cumsum(ends - starts)]).astype(np.int32)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text[word])]
+    begins = word.copy()
+    begins[1:] &= ~word[:-1]
+    starts = np.flatnonzero(begins)
+    buffers = [None, pa.py_buffer(np.append(starts, len(text)).astype(np.int32)), pa.py_buffer(text)]
     texts = pa.Array.from_buffers(pa.string(), len(starts), buffers)
     joints = np.full(len(starts), DIRECT, np.uint8)
     if punctuation:
         commas = np.flatnonzero((text == _COMMA) | ((text == _APOSTROPHE) & ~word))
         passed = np.searchsorted(commas, starts)
         joints[1:][passed[1:] != passed[:-1]] = PUNCTUATION
-    return starts, texts, joints
+    return starts, joints, texts

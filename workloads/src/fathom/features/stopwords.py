@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fathom.features.counting import Ints
 from fathom.features.words import words
 
 #: Languages the API names, and the lists (Snowball's) that bm25s keeps of them.
@@ -35,7 +33,7 @@ def of(language: str) -> frozenset[str]:
     return frozenset(w for listed in getattr(stopwords, _LISTS[language]) for w in words(listed))
 
 
-def spoken(names: Sequence[str], counts: NDArray[np.int64]) -> str:
+def spoken(names: Sequence[str], counts: Ints) -> str:
     """Return the language most captions are in, `None` where no stop word of any occurs.
 
     Args:

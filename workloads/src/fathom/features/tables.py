@@ -37,7 +37,7 @@ class Writer:
         if len(self._buckets) == 1:
             self._buckets[0].write_batch(batch)
             return
-        hashes = (zlib.crc32(item_id.encode()) for item_id in item_ids.to_pylist())
+        hashes = map(zlib.crc32, item_ids.cast(pa.binary()).to_pylist())
         place = np.fromiter(hashes, np.int64, len(item_ids)) % len(self._buckets)
         for number, bucket in enumerate(self._buckets):
             if (mine := batch.filter(pa.array(place == number))).num_rows:
@@ -54,8 +54,8 @@ def features(path: Location, items: int, bucket_rows: int = BUCKET_ROWS) -> Gene
         files = [spool / str(number) for number in range(max(-(-items // bucket_rows), 1))]
         with ExitStack() as writers:
             yield Writer([writers.enter_context(pa.ipc.new_file(str(file), FEATURES)) for file in files])
-        # No two ids are the same: a dictionary of them would only cost time.
-        written: dict[str, Any] = {"compression": "zstd", "use_dictionary": ["tokens.list.element"]}
+        # No two ids are the same, and tokens are small numbers: dictionaries would only cost time.
+        written: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
         with appearing(path) as temporary, pq.ParquetWriter(temporary, FEATURES, **written) as out:
             for file in files:
                 with pa.memory_map(str(file)) as mapped:

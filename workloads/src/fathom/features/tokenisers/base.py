@@ -155,7 +155,7 @@ def read(captions: Iterable[Batch], path: Path, *, structured: bool, punctuation
     for item_ids, texts in gathered(captions):
         sequences = lexicon.scan(texts)
         spool.write(item_ids, sequences)
-        _, symbols = distinct((sequences.owners, sequences.symbols.astype(np.int64)))
+        _, symbols = distinct((sequences.owners, sequences.symbols))
         grown = np.bincount(symbols, minlength=len(lexicon.names))
         grown[: len(counts)] += counts
         counts = grown
