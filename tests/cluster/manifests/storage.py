@@ -6,7 +6,7 @@ from cluster.controlplane import NODE
 from cluster.kube import Object
 
 CLASS = "standard"
-VOLUMES = 12
+VOLUMES = 48
 
 
 def make_folders(folder: Path) -> list[Path]:
