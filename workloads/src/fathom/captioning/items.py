@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -90,11 +89,6 @@ def texts(row: Mapping[str, Any], columns: Iterable[str], limit: int) -> dict[st
     """Return the texts that `row` has in `columns`."""
     found = ((name, as_text(row.get(name), limit)) for name in columns)
     return {name: text for name, text in found if text is not None}
-
-
-def shard_hash(item_id: str) -> int:
-    """Return a number that is the same for the same id on every machine and in every run."""
-    return int.from_bytes(hashlib.blake2b(item_id.encode(), digest_size=8).digest())
 
 
 def _is_unicode(column: pa.Array) -> bool:
