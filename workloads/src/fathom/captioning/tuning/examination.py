@@ -9,8 +9,9 @@ from typing import Any, Final
 from PIL.Image import Image
 from pydantic import Field
 
-from fathom.captioning.engines.greedy import new_tokens
-from fathom.captioning.models.prompting import encode, to_device
+from fathom.captioning.engines import Question, Result, UnansweredError
+from fathom.captioning.engines.transformers_engine import TransformersEngine
+from fathom.captioning.media import Clip
 from fathom.captioning.tuning import metrics
 from fathom.captioning.tuning.pairs import Pairs, Part
 from fathom_api.captioning import CaptionModel
@@ -52,14 +53,21 @@ def writer(model: Any, processor: Any, asked: CaptionModel) -> Write:
     """Return what captions pictures with `model` as a CaptionJob would that asks as `asked` does."""
     question = asked.questions()[0]
     limit = question.max_new_tokens or asked.max_new_tokens
+    engine = TransformersEngine.around(model.eval(), processor, asked)
 
     def write(images: list[Image]) -> list[str]:
-        model.eval()
-        inputs = to_device(encode(processor, question.prompt, images), model)
-        texts = processor.batch_decode(new_tokens(model, inputs, limit), skip_special_tokens=True)
-        return [" ".join(text.split()) for text in texts]
+        clips = [Clip((image,), ()) for image in images]
+        results = engine.answer([Question(question.name, question.prompt, clip, limit) for clip in clips])
+        return [_text(result) for result in results]
 
     return write
+
+
+def _text(result: Result) -> str:
+    if isinstance(result, UnansweredError):
+        # Scores without some of the media would be of other media than they say.
+        raise result
+    return result.text
 
 
 def steps(held_out: Part, most: int) -> int:
