@@ -1,7 +1,8 @@
 """How fast a shard is captioned on this machine, against transformers' own pipeline and against the limit.
 
 `python -m benchmarks.captioning [--data FOLDER] [--items N] [--rounds N]` teaches the small LLaVA to say what
-colours a picture has, then captions JPEGs, of FOLDER or made up, in three ways, by turns:
+colours a picture has, then captions JPEGs, of FOLDER or made up, in three ways, by turns, each in a process
+of its own:
 
 - ours: the whole of `fathom caption` once its model is open: rows, media, decoding, batches, commits
 - pipeline: `transformers.pipeline("image-text-to-text")` on one picture after the other, as its docs show it
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import multiprocessing
 import os
 import platform
 import subprocess
@@ -22,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,7 +36,7 @@ import torch
 from PIL import Image
 
 from fathom import cpus
-from fathom.captioning import command
+from fathom.captioning import command, computing
 from fathom.captioning.engines import Question
 from fathom.captioning.engines.collating import collate
 from fathom.captioning.engines.transformers_engine import TransformersEngine
@@ -126,31 +129,37 @@ def caption_task(model: str, items: str, output: Path) -> CaptionTask:
     )
 
 
-class Ways:
-    """The three ways, with models open and warm; each returns its captions."""
+@dataclass(frozen=True)
+class Given:
+    """What every way is given: pictures, the table that holds them, a model, a folder of its own."""
 
-    def __init__(self, scratch: Path, model: str, images: list[bytes]) -> None:
-        self._scratch = scratch
-        self._images = images
-        self._items = table(scratch / "items.parquet", images)
+    images: list[bytes]
+    items: str
+    model: str
+    scratch: Path
+
+    @property
+    def task(self) -> CaptionTask:
+        """What all ways do."""
+        return caption_task(self.model, self.items, self.scratch / "out")
+
+
+class Ours:
+    """A shard as pods caption it, each time into a new folder; batch sizes found once stay found."""
+
+    def __init__(self, given: Given) -> None:
+        self._given = given
         self._runs = 0
-        task = caption_task(model, self._items, scratch / "warm")
-        self.engine = TransformersEngine.of(task.model)
-        # Batch sizes find themselves here; they stay found.
+        computing.settle()
+        self.engine = TransformersEngine.of(given.task.model)
         while self._runs < 2:
-            self.ours()
-        self._model = checkpoint.open_weights(
-            checkpoint.find(task.model), task.model, torch.device("cpu")
-        ).eval()
-        self._processor = checkpoint.open_processor(checkpoint.find(task.model), task.model)
-        self._pipeline = self._open_pipeline()
-        self._batches = self._ready()
+            self()
 
-    def ours(self) -> list[str]:
-        """Caption all items as a shard does, into a folder of its own."""
+    def __call__(self) -> list[str]:
+        """Return the captions of all items."""
         self._runs += 1
-        output = self._scratch / f"out-{self._runs}"
-        task = caption_task("", self._items, output)
+        output = self._given.scratch / f"out-{self._runs}"
+        task = caption_task(self._given.model, self._given.items, output)
         reader, shard = command.open_shard(task, 0)
         tally = Tally(shard.total)
         Work(task, self.engine, reader, shard, tally).run(Stop(), Reporter(lambda progress: None))
@@ -159,19 +168,22 @@ class Ways:
         found = {int(r["item_id"]): r["caption"] for batch in rows for r in batch.to_pylist()}
         return [found[number] for number in sorted(found)]
 
-    def pipeline(self) -> list[str]:
-        """Caption some items, one call of the pipeline each."""
-        return [self._say(image) for image in self._images[:PIPELINE_ITEMS]]
 
-    @torch.inference_mode()
-    def limit(self) -> list[str]:
-        """Generate for batches of tensors that are ready, and turn tokens into texts."""
-        texts: list[str] = []
-        for batch in self._batches:
-            ids = self._model.generate(**batch, do_sample=False, max_new_tokens=NEW_TOKENS)
-            new = ids[:, batch["input_ids"].shape[1] :]
-            texts += self._processor.batch_decode(new, skip_special_tokens=True)
-        return [" ".join(text.split()) for text in texts]
+class Pipeline:
+    """One call of transformers' pipeline for each of a few pictures."""
+
+    def __init__(self, given: Given) -> None:
+        from transformers import pipeline
+
+        self._images = given.images[:PIPELINE_ITEMS]
+        found = checkpoint.find(given.task.model)
+        model, processor = checkpoint.open_model(found, given.task.model, torch.device("cpu"))
+        self._pipeline: Any = pipeline("image-text-to-text", model=model.eval(), processor=processor)
+        self._say(self._images[0])
+
+    def __call__(self) -> list[str]:
+        """Return the captions of a few."""
+        return [self._say(image) for image in self._images]
 
     def _say(self, image: bytes) -> str:
         picture = Image.open(io.BytesIO(image)).convert("RGB")
@@ -183,42 +195,102 @@ class Ways:
         )
         return " ".join(said[0]["generated_text"].split())
 
-    def _open_pipeline(self) -> Any:
-        from transformers import pipeline
 
-        return pipeline("image-text-to-text", model=self._model, processor=self._processor)
+class Limit:
+    """`generate` on tensors that are ready; memory is kept as ours keeps it, or the limit were none."""
 
-    def _ready(self) -> list[dict[str, torch.Tensor]]:
-        prepared = [
-            self.engine.prepare(
-                Question("", PROMPT, Clip((Image.open(io.BytesIO(i)).convert("RGB"),), ()), NEW_TOKENS)
-            )
-            for i in self._images
+    def __init__(self, given: Given) -> None:
+        computing.settle()
+        engine = TransformersEngine.of(given.task.model)
+        found = checkpoint.find(given.task.model)
+        self._model, self._processor = checkpoint.open_model(found, given.task.model, torch.device("cpu"))
+        self._model.eval()
+        questions = [
+            Question("", PROMPT, Clip((Image.open(io.BytesIO(i)).convert("RGB"),), ()), NEW_TOKENS)
+            for i in given.images
         ]
-        size = self.engine.batch_size(prepared[0].group)
+        prepared = [engine.prepare(question) for question in questions]
         parts = [p.inputs[1] for p in prepared]
-        return [
-            collate(parts[start : start + size], 0, prepared[0].inputs[0])
-            for start in range(0, len(parts), size)
-        ]
+        self._batches = {
+            size: [
+                collate(parts[start : start + size], 0, prepared[0].inputs[0])
+                for start in range(0, len(parts), size)
+            ]
+            for size in (8, 16, 32)
+        }
+        # Its best size, as ours finds its own.
+        self._size = min(self._batches, key=self._seconds)
+
+    @torch.inference_mode()
+    def __call__(self) -> list[str]:
+        """Return the captions of all items."""
+        return self._texts(self._size)
+
+    def _seconds(self, size: int) -> float:
+        self._texts(size)
+        began = time.perf_counter()
+        self._texts(size)
+        return time.perf_counter() - began
+
+    @torch.inference_mode()
+    def _texts(self, size: int) -> list[str]:
+        texts: list[str] = []
+        for batch in self._batches[size]:
+            ids = self._model.generate(**batch, do_sample=False, max_new_tokens=NEW_TOKENS)
+            new = ids[:, batch["input_ids"].shape[1] :]
+            texts += self._processor.batch_decode(new, skip_special_tokens=True)
+        return [" ".join(text.split()) for text in texts]
 
 
-def rounds(ways: Ways, count: int, items: int) -> Iterator[Round]:
+WAYS: dict[str, Callable[[Given], Callable[[], list[str]]]] = {
+    "ours": Ours,
+    "pipeline": Pipeline,
+    "limit": Limit,
+}
+
+
+def attend(name: str, given: Given, orders: Connection) -> None:
+    """Be one of the ways: open what it needs, then go through the items whenever told to."""
+    torch.set_num_threads(cpus.available())
+    way = WAYS[name](given)
+    orders.send(None)
+    while orders.recv():
+        began = time.perf_counter()
+        said = way()
+        orders.send((len(said) / (time.perf_counter() - began), said))
+
+
+class Ways:
+    """The ways, each in a process of its own: what one does to its memory is not the others' gain."""
+
+    def __init__(self, given: Given) -> None:
+        start = multiprocessing.get_context("spawn")
+        self._orders: dict[str, Connection] = {}
+        for name in WAYS:
+            ours, theirs = start.Pipe()
+            start.Process(target=attend, args=(name, given, theirs), daemon=True).start()
+            ours.recv()
+            self._orders[name] = ours
+
+    def run(self, name: str) -> tuple[float, list[str]]:
+        """Return the images a second of a way, and what it said."""
+        self._orders[name].send(True)
+        return self._orders[name].recv()
+
+    def close(self) -> None:
+        """End their processes."""
+        for orders in self._orders.values():
+            orders.send(False)
+
+
+def rounds(ways: Ways, count: int) -> Iterator[Round]:
     """Yield rounds; the order of the ways turns with each, so that a neighbour's load falls on all."""
-    turns: dict[str, tuple[Callable[[], list[str]], int]] = {
-        "ours": (ways.ours, items),
-        "pipeline": (ways.pipeline, min(items, PIPELINE_ITEMS)),
-        "limit": (ways.limit, items),
-    }
-    names = list(turns)
+    names = list(WAYS)
     for number in range(count):
         speed: dict[str, float] = {}
         said: dict[str, list[str]] = {}
         for name in names[number % 3 :] + names[: number % 3]:
-            run, images = turns[name]
-            began = time.perf_counter()
-            said[name] = run()
-            speed[name] = images / (time.perf_counter() - began)
+            speed[name], said[name] = ways.run(name)
         if said["ours"] != said["limit"] or said["ours"][: len(said["pipeline"])] != said["pipeline"]:
             sys.exit("the ways give different captions, so their speeds cannot be compared")
         yield Round(**speed)
@@ -252,8 +324,9 @@ def main() -> None:
         scratch = Path(folder)
         images = pictures(given.data, given.items)
         model = teach(scratch, images[:128])
-        ways = Ways(scratch, model, images)
-        measured = list(rounds(ways, given.rounds, given.items))
+        ways = Ways(Given(images, table(scratch / "items.parquet", images), model, scratch))
+        measured = list(rounds(ways, given.rounds))
+        ways.close()
         show(measured, start_up(scratch, model, images[0]))
 
 

@@ -27,6 +27,7 @@ class Namer:
     """Says a picture's colour; refuses white ones, and does `before` with each batch first."""
 
     concurrency = 1
+    shares_cpus = False
     decoding = "by eye"
 
     def __init__(self, before: Callable[[int], None] = lambda number: None) -> None:
@@ -202,8 +203,8 @@ def test_sigterm_finishes_and_commits_the_batch_in_flight(world: World) -> None:
         world.caption(namer=Namer(stop))
     assert end.value.code == 128 + signal.SIGTERM
     kept = len(world.history("captions"))
-    # A batch that begins while the signal is on its way is in flight, too.
-    assert kept in (8, 12)
+    # Batches that begin while the signal is on its way are in flight, too.
+    assert kept in (8, 12, 16, 20)
     assert world.caption().progress.reused == kept
 
 

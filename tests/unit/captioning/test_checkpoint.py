@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fathom import manifest, storage
-from fathom.captioning.engines import open_engine
+from fathom.captioning.engines import Question, open_engine
+from fathom.captioning.media import Clip
 from fathom.captioning.models import checkpoint
 from fathom.captioning.models.identity import REMEMBERED
 from fathom.errors import InvalidInputError
@@ -109,8 +113,9 @@ def test_an_unusable_checkpoint_is_an_error_of_the_task(
 ) -> None:
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
+    question = Question("caption", "What is it?", Clip((Image.new("RGB", (8, 8)),), ()), 4)
     with pytest.raises(InvalidInputError) as error:
-        open_engine(model(str(tmp_path)))
+        open_engine(model(str(tmp_path))).answer([question])
     assert error.value.reason == reason
 
 
@@ -127,3 +132,12 @@ def test_a_model_that_cannot_be_had_is_an_error_of_the_task(fields: dict[str, st
     with pytest.raises(InvalidInputError) as error:
         open_engine(AnyModel.model_validate(fields))
     assert error.value.reason == reason
+
+
+def test_a_model_that_is_asked_nothing_is_not_opened(llava_checkpoint: str, tmp_path: Path) -> None:
+    asked = "import sys\nfrom fathom.captioning.engines import open_engine\n"
+    asked += "from fathom_api.tasks import AnyModel\n"
+    asked += f"engine = open_engine(AnyModel(uri={llava_checkpoint!r}))\n"
+    asked += "print(engine.digest, 'transformers' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
+    assert said.split() == [open_engine(model(llava_checkpoint)).digest, "False"]

@@ -23,6 +23,7 @@ from fathom.captioning.models import prompting
 from fathom.captioning.models.checkpoint import find, open_model
 from fathom.captioning.stopping import Stop
 from fathom.captioning.tuning import finetuning, training, tuning_report
+from fathom.captioning.tuning.answers import with_answers
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import ASPECT
 from fathom_api.progress import Outcome
@@ -238,7 +239,7 @@ def test_only_the_answer_and_its_end_are_learned(llava_checkpoint: str) -> None:
     images = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
     question = prompting.encode(processor, PROMPT, images)
     answers = ["a red thing", "blue"]
-    inputs = prompting.with_answers(question, answers, processor.tokenizer, seq2seq=False)
+    inputs = with_answers(question, answers, processor.tokenizer, seq2seq=False)
     learned = [row[row != -100] for row in inputs["labels"]]
     assert [processor.tokenizer.decode(row).removesuffix("</s>").strip() for row in learned] == answers
     assert all(row[-1] == processor.tokenizer.eos_token_id for row in learned)

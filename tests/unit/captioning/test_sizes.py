@@ -113,7 +113,5 @@ def test_free_memory_is_that_of_the_container(limit: str, free: int, tmp_path: P
 
 
 def test_this_process_uses_memory() -> None:
-    before = memory.used()
     kept = b"x" * (64 << 20)
-    assert memory.used() - before > 32 << 20
-    assert kept
+    assert memory.used() > len(kept)

@@ -34,6 +34,7 @@ class Teller:
         self, size: int = 4, concurrency: int = 1, say: Callable[[str], Result] | None = None
     ) -> None:
         self.concurrency = concurrency
+        self.shares_cpus = concurrency == 1
         self.batches: list[int] = []
         self.prepared: Counter[str] = Counter()
         self._size = size

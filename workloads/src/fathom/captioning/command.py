@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from fathom import cpus, manifest, storage
+from fathom import manifest, storage
 from fathom.captioning.sources import SourceReader, open_source
 from fathom.captioning.stopping import on_sigterm
 from fathom.captioning.store import plan as plans
@@ -61,7 +61,6 @@ def caption(task: CaptionTask, shard: int) -> Outcome:
 
         tally = Tally(rows.total, failed=len(rows.skipped_rows))
         report.update(tally.progress(rows.committed_at))
-        _prepare()
         engine = engines.open_engine(task.model)
         with on_sigterm() as stop:
             Work(task, engine, reader, rows, tally).run(stop, report)
@@ -94,9 +93,10 @@ def finetune(task: FinetuneTask) -> Outcome:
     Raises:
         InvalidInputError: the task, its pairs or its model are wrong.
     """
+    from fathom.captioning import computing
     from fathom.captioning.tuning import finetuning
 
-    _prepare()
+    computing.settle()
     return finetuning.run(task)
 
 
@@ -112,11 +112,3 @@ def _asked(model: CaptionModel) -> str:
     """Return a digest of all that decides what the model says, as far as the task tells."""
     document = model.model_dump(mode="json", exclude=_PACE)
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-
-
-def _prepare() -> None:
-    import torch
-
-    torch.manual_seed(0)
-    # torch counts the node's cores; threads beyond the container's share only wait for each other.
-    torch.set_num_threads(min(torch.get_num_threads(), cpus.available()))

@@ -32,6 +32,7 @@ from fathom.captioning.stopping import Stop
 from fathom.captioning.store.parts import CaptionRow, ErrorRow
 from fathom.captioning.store.shard import Shard
 from fathom.captioning.tally import Tally
+from fathom.captioning.turns import Turns
 from fathom.progress import Reporter
 from fathom_api.tasks import CaptionTask
 
@@ -72,7 +73,7 @@ class Work:
         self._open: dict[str, list[Asked]] = {}
         self._answers: OrderedDict[str, Result] = OrderedDict()
         decoders = min(_MOST_DECODERS, cpus.available())
-        self._decoding = threading.BoundedSemaphore(decoders)
+        self._turns = Turns(decoders, apart=engine.shares_cpus)
         self._readers = max(_READERS, decoders)
         self._reported_at = float("-inf")
         self._batches = 0
@@ -183,7 +184,7 @@ class Work:
             self._prepare(missing, found)
 
     def _prepare(self, missing: list[Asked], found: media.Media) -> None:
-        with self._decoding:
+        with self._turns.decode():
             try:
                 clip = media.decode(found, self._source_spec)
             except UnusableMediaError as error:
@@ -239,7 +240,8 @@ class Work:
     def _ask(self, stop: Stop) -> None:
         try:
             while stop.signal is None and (batch := self._pool.take()):
-                results = self._engine.generate([waiting.prepared for waiting in batch])
+                with self._turns.generate():
+                    results = self._engine.generate([waiting.prepared for waiting in batch])
                 for waiting, result in zip(batch, results, strict=True):
                     self._events.put(partial(self._answered, waiting.key, result))
                 self._events.put(self._batch_done)

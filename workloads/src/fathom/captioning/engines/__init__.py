@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from fathom.errors import InvalidInputError
 from fathom_api.captioning import CaptionModel
 
 if TYPE_CHECKING:
@@ -86,6 +89,11 @@ class Engine(Protocol):
         """Calls of `generate` that may be under way at once."""
         ...
 
+    @property
+    def shares_cpus(self) -> bool:
+        """Whether `generate` keeps all CPUs busy, so that nothing is gained by preparing meanwhile."""
+        ...
+
     def clean(self, text: str) -> str:
         """Return `text`, which may be hostile, without anything the model would take for markup."""
         ...
@@ -134,6 +142,27 @@ def open_engine(model: CaptionModel) -> Engine:
         from fathom.captioning.engines.vllm_engine import VllmEngine
 
         return VllmEngine.of(model)
-    from fathom.captioning.engines.transformers_engine import TransformersEngine
+    return _transformers(model)
 
-    return TransformersEngine.of(model)
+
+def _transformers(model: CaptionModel) -> Engine:
+    from fathom.captioning.engines import recipe
+    from fathom.captioning.engines.late import LateEngine
+    from fathom.captioning.models import finding
+
+    compilers = (os.environ.get("CXX", ""), "g++", "c++", "clang++")
+    if model.compile and not any(shutil.which(name) for name in compilers):
+        raise InvalidInputError(
+            "NoCompiler", "model.compile: this image has no C++ compiler; use one that has, or unset it"
+        )
+    found = finding.find(model)
+    gpu = recipe.has_gpu()
+
+    def opened() -> Engine:
+        from fathom.captioning import computing
+        from fathom.captioning.engines.transformers_engine import TransformersEngine
+
+        computing.settle()
+        return TransformersEngine.of(model, found)
+
+    return LateEngine(found.digest, recipe.decoding(model, gpu=gpu), shares_cpus=not gpu, opened=opened)

@@ -46,6 +46,8 @@ _FAILURES: Final = 16
 class OpenAIEngine:
     """Asks `endpoint.concurrency` questions at once, each in a request of its own."""
 
+    shares_cpus = False
+
     def __init__(
         self, endpoint: Endpoint, key: str | None, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:

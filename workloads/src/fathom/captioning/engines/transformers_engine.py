@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
-import os
-import shutil
 import threading
 import time
 from collections.abc import Hashable, Sequence
@@ -16,7 +13,7 @@ from typing import Any, Final, Self
 
 import torch
 
-from fathom.captioning.engines import Answer, Prepared, Question, Result, UnansweredError
+from fathom.captioning.engines import Answer, Prepared, Question, Result, UnansweredError, recipe
 from fathom.captioning.engines.asking import Streak, answer_all, halving
 from fathom.captioning.engines.collating import collate, group_of, may_pad
 from fathom.captioning.engines.greedy import new_tokens
@@ -30,8 +27,6 @@ from fathom.captioning.models.prompting import encode_clips, to_device, with_tim
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import CaptionModel
 
-#: Part of every key: a change of how text is decoded makes other captions.
-_RECIPE: Final = "greedy-2"
 _LARGEST_ON_GPU: Final = 512
 _LARGEST_ON_CPU: Final = 64
 #: So many pictures that crash the model one after the other are not the pictures' fault.
@@ -54,6 +49,7 @@ class TransformersEngine:
         self._device = checkpoint.device()
         self._streak = Streak(_CRASHES)
         gpu = self._device.type == "cuda"
+        self.shares_cpus = not gpu
         self._sizes = BatchSizes(
             model.batch_size,
             largest=_LARGEST_ON_GPU if gpu else _LARGEST_ON_CPU,
@@ -61,18 +57,13 @@ class TransformersEngine:
         )
 
     @classmethod
-    def of(cls, model: CaptionModel) -> Self:
-        """Return the engine for the checkpoint that `model` names, fetched if need be.
+    def of(cls, model: CaptionModel, found: Checkpoint | None = None) -> Self:
+        """Return the engine for the checkpoint that `model` names, fetched if need be, or `found` already.
 
         Raises:
             InvalidInputError: there is no such checkpoint, or transformers cannot use it.
         """
-        compilers = (os.environ.get("CXX", ""), "g++", "c++", "clang++")
-        if model.compile and not any(shutil.which(name) for name in compilers):
-            raise InvalidInputError(
-                "NoCompiler", "model.compile: this image has no C++ compiler; use one that has, or unset it"
-            )
-        found = checkpoint.find(model)
+        found = found or checkpoint.find(model)
         return cls(found, model, checkpoint.open_processor(found, model), checkpoint.config(found, model))
 
     @classmethod
@@ -85,8 +76,7 @@ class TransformersEngine:
     @property
     def decoding(self) -> str:
         """Return what decides the text: engine, recipe and number format; not batches, devices or threads."""
-        dtype = str(checkpoint.dtype(self._settings.dtype, self._device)).removeprefix("torch.")
-        return json.dumps({"decoding": _RECIPE, "dtype": dtype, "engine": "Transformers"}, sort_keys=True)
+        return recipe.decoding(self._settings, gpu=self._device.type == "cuda")
 
     def clean(self, text: str) -> str:
         """Return `text` without what this model's tokenizer takes for markup."""

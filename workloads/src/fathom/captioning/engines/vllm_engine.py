@@ -32,6 +32,7 @@ class VllmEngine:
     """Answers through `vllm.LLM.chat`. Written against vLLM 0.12 and later; GPUs only."""
 
     concurrency = 1
+    shares_cpus = False
 
     def __init__(self, found: Checkpoint, model: CaptionModel, vllm: Any, markup: Markup) -> None:
         """Take a checkpoint, the module `vllm`, and the markup of the checkpoint's tokenizer."""

@@ -1,42 +1,23 @@
-"""Checkpoints: where a model's files are, which content they have, and opening them."""
+"""Opening checkpoints."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from fathom import storage
-from fathom.captioning.models import small_llava
-from fathom.captioning.models.identity import Checkpoint, of_folder, of_snapshot
-from fathom.captioning.tuning import versions
+from fathom.captioning.engines.recipe import dtype_name
+from fathom.captioning.models import vision
+from fathom.captioning.models.finding import find
+from fathom.captioning.models.identity import Checkpoint
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import CaptionModel
 
-__all__ = ["Checkpoint"]
+# `vision` tells transformers of the small LLaVA's vision tower.
+__all__ = ["Checkpoint", "find", "vision"]
 
-#: What is fetched from a hub: no pickles, and code only for those who asked for it.
-_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
-_DTYPES: Final = {"Float32": torch.float32, "BFloat16": torch.bfloat16, "Float16": torch.float16}
 #: What transformers raises where a checkpoint is not what it should be, or needs a package that is not there.
 _UNUSABLE: Final = (ValueError, KeyError, AttributeError, ImportError, TypeError)
-
-
-def find(model: CaptionModel) -> Checkpoint:
-    """Return the checkpoint of `model`, fetched if need be.
-
-    Raises:
-        InvalidInputError: there is none, or it has no safetensors.
-        OSError: the hub cannot be reached now; another try may help.
-    """
-    if model.place == small_llava.URI:
-        raise InvalidInputError(
-            "NotFineTuned",
-            f"{small_llava.URI} has not learned to speak yet: fine-tune it and name the result",
-        )
-    scheme, _, name = model.place.partition("://")
-    return _from_hub(model, name) if scheme == "hf" else _from_folder(model.place)
 
 
 def open_model(checkpoint: Checkpoint, model: CaptionModel, device: torch.device) -> tuple[Any, Any]:
@@ -116,9 +97,7 @@ def device() -> torch.device:
 
 def dtype(name: str, where: torch.device) -> torch.dtype:
     """Return the number format `name` stands for on `where`."""
-    if name == "Auto":
-        return torch.bfloat16 if where.type == "cuda" else torch.float32
-    return _DTYPES[name]
+    return getattr(torch, dtype_name(name, gpu=where.type == "cuda"))
 
 
 def _trust(model: CaptionModel) -> dict[str, bool]:
@@ -134,48 +113,3 @@ def _pad_on_the_left(tokenizer: Any) -> None:
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-
-
-def _from_folder(uri: str) -> Checkpoint:
-    path = versions.latest(storage.existing_local(uri))
-    if not path.is_dir():
-        raise InvalidInputError(
-            "NotACheckpoint", f"{uri}: a file; name the folder with config.json and *.safetensors"
-        )
-    _check(uri, path)
-    return of_folder(path)
-
-
-def _from_hub(model: CaptionModel, name: str) -> Checkpoint:
-    from huggingface_hub import errors, snapshot_download
-
-    patterns = [*_FILES, *(["*.py"] if model.trust_remote_code else [])]
-    cache = str(storage.resolve(model.cache)) if model.cache else None
-    try:
-        path = Path(
-            snapshot_download(name, revision=model.revision, allow_patterns=patterns, cache_dir=cache)
-        )
-    except (
-        errors.HFValidationError,
-        errors.GatedRepoError,
-        errors.RepositoryNotFoundError,
-        errors.RevisionNotFoundError,
-    ) as error:
-        raise InvalidInputError(
-            "ModelNotFound",
-            f"{model.place} at {model.revision}: {error}; check the name, and set HF_TOKEN if it is gated",
-        ) from error
-    _check(model.place, path)
-    return of_snapshot(path)
-
-
-def _check(uri: str, path: Path) -> None:
-    if not (path / "config.json").is_file():
-        raise InvalidInputError(
-            "NotACheckpoint", f"{uri}: no config.json; name a folder in Hugging Face's format"
-        )
-    if not any(path.glob("*.safetensors")):
-        raise InvalidInputError(
-            "NoSafetensors",
-            f"{uri}: no *.safetensors; pickled weights are not opened, save the model with save_pretrained",
-        )

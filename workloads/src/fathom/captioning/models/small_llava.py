@@ -22,9 +22,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from fathom.captioning.models.finding import SMALL_LLAVA
 from fathom.captioning.models.vision import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLiteConfig
 
-URI: Final = "fathom://small-llava"
+URI: Final = SMALL_LLAVA
 VOCABULARY: Final = 4000
 _PAD, _BOS, _EOS, _IMAGE = "<pad>", "<s>", "</s>", "<image>"
 #: LLaVA 1.5's conversation.

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from fathom.captioning.models.prompting import encode, to_device, with_answers
+from fathom.captioning.models.prompting import encode, to_device
 from fathom.captioning.models.vision import IMAGE_SIZE, EfficientNetLiteModel
+from fathom.captioning.tuning.answers import with_answers
 from fathom.captioning.tuning.pairs import Pair, Pairs
 
 Encode = Callable[[Sequence[Pair]], dict[str, torch.Tensor]]
