@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def test_after_a_kill_training_goes_on_and_makes_the_same_bundle(
     task = train_task(world, tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr(launch, "WORKER", "builders.dying_worker")
-        patched.setenv("PYTHONPATH", str(TESTS))
+        patched.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
         with pytest.raises(TrainingProcessError, match="another try goes on from the last epoch"):
             train(task)
     assert manifest.read(tmp_path) is None
