@@ -18,14 +18,9 @@ def entropy(logit: float, label: float) -> float:
 
 def loss(tasks: list[list[float]] | None, importance: list[float], weight: list[float]) -> Tensor:
     logits = torch.tensor([[1.0, 2.0, -1.0], [0.5, -2.0, 3.0]])
-    further = None if tasks is None else torch.tensor(tasks)
-    return total_loss(
-        logits[:, : 1 + len(importance)],
-        torch.tensor([1.0, 0.0]),
-        further,
-        importance,
-        torch.tensor(weight, dtype=torch.float32),
-    )
+    further = None if tasks is None else torch.tensor(tasks, dtype=torch.float32)
+    label, rows = torch.tensor([1.0, 0.0]), torch.tensor(weight, dtype=torch.float32)
+    return total_loss(logits[:, : 1 + len(importance)], label, further, importance, rows)
 
 
 MAIN = [entropy(1, 1), entropy(0.5, 0)]

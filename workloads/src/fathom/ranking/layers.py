@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fathom.ranking.columns import Columns
 from fathom.ranking.schema import PADDING, UNKNOWN, FeatureField, categorical, lists
 from fathom_api.learning import Pooling
 
@@ -35,6 +36,18 @@ class ColumnTensors(NamedTuple):
     lists: list[Tensor]
     numeric: Tensor
     weights: Sequence[Tensor | None] = ()
+
+    def take(self, rows: Tensor) -> ColumnTensors:
+        """Return the features of `rows`."""
+        weights = [w if w is None else w[rows] for w in self.weights]
+        return ColumnTensors(self.ids[rows], [v[rows] for v in self.lists], self.numeric[rows], weights)
+
+
+def from_columns(columns: Columns) -> ColumnTensors:
+    """Return `columns` as tensors that share their memory."""
+    weights = [w if w is None else torch.from_numpy(w) for w in columns.weights]
+    lists_of = [torch.from_numpy(values) for values in columns.lists]
+    return ColumnTensors(torch.from_numpy(columns.ids), lists_of, torch.from_numpy(columns.numeric), weights)
 
 
 class SparseArch(nn.Module):
