@@ -5,10 +5,11 @@ import torch
 from torch import Tensor
 
 from fathom.ranking.batches import Pairs, Tables
-from fathom.ranking.layers import ColumnTensors
+from fathom.ranking.layers import ColumnTensors, SparseArch
 from fathom.ranking.model import Ranker
 from fathom.ranking.regularisation import FrequencyPenalty, embedding_tables, occurrences
 from fathom.ranking.schema import ID, FeatureField, Schema
+from fathom_api.learning import Pooling
 from fathom_api.recmodel import RankerModel
 
 SCHEMA = Schema(
@@ -43,7 +44,17 @@ def pairs(user: list[int], item: list[int]) -> Pairs:
 
 def test_ids_and_tokens_are_counted_by_interaction(ranker: Ranker) -> None:
     found = occurrences(ranker.item_sparse, tables().items, torch.tensor([1, 1, 2, 1]))
-    assert [counts.tolist()[1:] for _, counts in found] == [[0, 3, 1], [0, 3, 4, 0, 0]]
+    assert [counts.tolist()[1:] for _, counts, _ in found] == [[0, 3, 1], [0, 3, 4, 0, 0]]
+    assert all((share == 1).all() for *_, share in found)
+
+
+@pytest.mark.parametrize("pooling", ["Mean", "Attention"])
+def test_of_a_mean_a_token_is_its_share_on_average(pooling: Pooling) -> None:
+    field = SCHEMA.item[1].model_copy(update={"pooling": pooling})
+    side = SparseArch([SCHEMA.item[0], field], 2)
+    *_, share = occurrences(side, tables().items, torch.tensor([1, 1, 2, 1]))[1]
+    # Token 2 is half of each list it is in; token 3 is half of three lists and all of one.
+    assert share.tolist()[2:] == [1 / 2, (3 / 2 + 1) / 4, 1, 1]
 
 
 def pulled(ranker: Ranker, gradients: list[Tensor]) -> list[Tensor]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fathom.ranking.batches import Pairs, Tables
-from fathom.ranking.layers import ColumnTensors, SparseArch
+from fathom.ranking.layers import Bag, ColumnTensors, SparseArch
 from fathom.ranking.model import Ranker
+from fathom.ranking.schema import PADDING
 
 
 class FrequencyPenalty:
@@ -17,6 +18,9 @@ class FrequencyPenalty:
     it; a rare one is then pulled to zero far more often than it learns, and Adam, which divides by the size
     of the gradient, makes that pull as strong as learning. Here an embedding is pulled when it learns, and
     harder against its evidence the less there is: it grows with count, this with √count.
+
+    Of a list's mean, an embedding is 1/L: it must be L times as long as in a sum to say the same, and learns
+    a gradient 1/L as large. Pulled as in a sum it would never get there; so it is pulled 1/L² as hard.
     """
 
     def __init__(self, ranker: Ranker, tables: Tables, pairs: Pairs, strength: float) -> None:
@@ -25,8 +29,8 @@ class FrequencyPenalty:
             *occurrences(ranker.item_sparse, tables.items, pairs.item),
         ]
         self._factors = [
-            (embeddings, (strength / count.clamp(min=1).sqrt()).to(embeddings.dtype).unsqueeze(1))
-            for embeddings, count in counts
+            (table, (strength * share.square() / count.clamp(min=1).sqrt()).to(table.dtype).unsqueeze(1))
+            for table, count, share in counts
         ]
 
     @torch.no_grad()
@@ -56,11 +60,32 @@ def tables_of(side: SparseArch) -> list[Tensor]:
     return [side.table.weight, *(bag.get_parameter("weight") for bag in side.bags)]
 
 
-def occurrences(side: SparseArch, columns: ColumnTensors, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return each table of embeddings with how often the interactions' `rows` [n] have each of its rows."""
+def occurrences(
+    side: SparseArch, columns: ColumnTensors, rows: Tensor
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return for each table of embeddings how the interactions' `rows` [n] use each of its rows.
+
+    That is: the table, how often (count), and the mean share of a list that it then is: 1 where the list is
+    summed, 1/L of a mean over L.
+    """
     shown = torch.bincount(rows, minlength=len(columns.ids)).double()
-    values = [columns.ids + side.get_buffer("offsets"), *columns.lists]
-    return [
-        (table, torch.bincount(ids.flatten(), shown.repeat_interleave(ids.shape[1]), minlength=len(table)))
-        for table, ids in zip(tables_of(side), values, strict=True)
-    ]
+    ids = columns.ids + side.get_buffer("offsets")
+    used = [_used(side.table.weight, ids, shown, torch.ones_like(shown))]
+    for bag, values in zip(side.bags, columns.lists, strict=True):
+        lengths = (values != PADDING).sum(dim=1).clamp(min=1).double()
+        share = lengths.reciprocal() if averages(bag) else torch.ones_like(shown)
+        used.append(_used(bag.get_parameter("weight"), values, shown, share))
+    return used
+
+
+def averages(bag: nn.Module) -> bool:
+    """Return whether `bag` divides by the length of the list: Attention does by its softmax."""
+    return isinstance(bag, Bag) and bag.pooling in {"Mean", "Attention"}
+
+
+def _used(table: Tensor, ids: Tensor, shown: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    flat, width, rows = ids.flatten(), ids.shape[1], len(table)
+    count = torch.bincount(flat, shown.repeat_interleave(width), minlength=rows)
+    shares = torch.bincount(flat, (shown * share).repeat_interleave(width), minlength=rows)
+    # What training never meets has no share; nor a gradient, so any number would do.
+    return table, count, torch.where(count > 0, shares / count.clamp(min=1), 1.0)
