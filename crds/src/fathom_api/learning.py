@@ -92,7 +92,7 @@ class CaptionsFeature(ApiModel):
         description="Which of the CaptionJob's `prompts`; a single prompt's aspect is `caption`.",
     )
     pooling: Pooling = Field(
-        default="Mean",
+        default="Sum",
         description="How the token embeddings of an item become one. Weighted: their sum, each times the "
         "token's weight. Attention: a mean whose shares are learned. Mean and Sum take no notice of weights.",
     )
@@ -204,17 +204,17 @@ class Training(ApiModel):
     )
     learning_rate: float = Field(default=5e-3, gt=0, le=1, description="Learning rate (Adam).")
     weight_decay: float = Field(
-        default=1e-4,
+        default=1e-5,
         ge=0,
         le=1,
-        description="L2 on weights, and on embeddings unless `frequencyRegularisation` is set.",
+        description="L2 on weights, and on embeddings where `frequencyRegularisation` is 0.",
     )
-    frequency_regularisation: float | None = Field(
-        default=None,
+    frequency_regularisation: float = Field(
+        default=0.01,
         ge=0,
         le=100,
         description="L2 on the embeddings that a step learns from, over the root of how often training meets "
-        "each: rare ones are kept small, but not wiped out.",
+        "each: rare ones are kept small, but not wiped out. 0: off.",
     )
     id_dropout: float = Field(
         default=0.15,

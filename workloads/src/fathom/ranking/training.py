@@ -67,9 +67,8 @@ class Trainer:
         tables = embedding_tables(self.model)
         own = {id(table) for table in tables}
         rest = [p for p in self.model.parameters() if id(p) not in own]
-        by_frequency = training.frequency_regularisation is not None
         return [
-            {"params": tables, "weight_decay": 0.0 if by_frequency else training.weight_decay},
+            {"params": tables, "weight_decay": 0.0 if self.penalty else training.weight_decay},
             {"params": rest, "weight_decay": training.weight_decay},
         ]
 
