@@ -62,6 +62,7 @@ def environment() -> Environment:
         "whole": whole,
         "percent": percent,
         "lasted": lasted,
+        "signed": signed,
     }
     return made
 
@@ -75,6 +76,11 @@ def data_uri(picture: bytes) -> str:
 def number(value: float | None, digits: int = 4) -> str:
     """Return `value` with so many digits, or a dash where nothing was measured."""
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """Return a number with its sign; the minus is as wide as the plus."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def whole(value: float) -> str:
