@@ -132,6 +132,7 @@ class EvaluateTask(ApiModel):
         default_factory=dict,
         description="Folder of the features of each CaptionJob: what the report's tokens are called.",
     )
+    source: AnySource | None = Field(default=None, description="The items; for the report's pictures.")
     output: str = Field(description="Folder for `evaluation.json`, `report.html` and `MODEL_CARD.md`.")
 
 

@@ -83,7 +83,7 @@ def evaluate(task: EvaluateTask) -> Outcome:
             _check_split(name, uri, arms[name], split.digest(events, parts))
             listener.update(Progress(total=len(task.bundles), done=len(arms)))
     found = findings.report(task, events, parts, arms)
-    path = findings.write(storage.local(task.output), found, task.output.rstrip("/").rpartition("/")[2])
+    path = findings.write(storage.local(task.output), found, task)
     return Outcome(
         result="Succeeded",
         uri=f"{task.output.rstrip('/')}/{EVALUATION}",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fathom import manifest
+from fathom.errors import InvalidInputError
 from fathom.ranking import attribution, card, coverage, evaluation, split, words
 from fathom.ranking.evaluation import Arm
 from fathom.ranking.figures import EvaluationReport
@@ -15,6 +17,10 @@ from fathom.report import ranker
 from fathom.storage import appearing, existing_local
 from fathom_api.tasks import EvaluateTask
 
+if TYPE_CHECKING:
+    from fathom.report.pictures import Album
+
+_log = logging.getLogger("fathom")
 EVALUATION: Final = "evaluation.json"
 REPORT: Final = "report.html"
 
@@ -51,10 +57,11 @@ def baseline(arms: Mapping[str, Arm]) -> str | None:
     return "WithoutCaptions" if "WithoutCaptions" in others else next(iter(others), None)
 
 
-def write(folder: Path, found: EvaluationReport, title: str) -> Path:
+def write(folder: Path, found: EvaluationReport, task: EvaluateTask) -> Path:
     """Write the evaluation, its report and the model card to `folder`, and return where the evaluation is."""
+    title = task.output.rstrip("/").rpartition("/")[2]
     texts = {
-        REPORT: ranker.document(found, title),
+        REPORT: ranker.document(found, title, album=_album(task)),
         card.NAME: card.markdown(title, found.card),
         # Last of all: who finds it finds the others.
         EVALUATION: found.model_dump_json(by_alias=True, indent=2),
@@ -63,3 +70,16 @@ def write(folder: Path, found: EvaluationReport, title: str) -> Path:
         with appearing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8", errors="replace")
     return folder / EVALUATION
+
+
+def _album(task: EvaluateTask) -> Album | None:
+    """Return the items' pictures; a report without them is better than none."""
+    if task.source is None:
+        return None
+    try:
+        from fathom.report.pictures import open_album
+
+        return open_album(task.source)
+    except (ImportError, InvalidInputError, OSError) as error:
+        _log.warning("the report has no pictures: %s", error)
+        return None
