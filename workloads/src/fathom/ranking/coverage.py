@@ -16,7 +16,7 @@ from fathom.ranking.interactions import Interactions
 from fathom.ranking.schema import FeatureField, lists
 from fathom.ranking.words import Words
 
-_EACH: Final = 6
+_EACH: Final = 4
 _FEWEST_ROWS: Final = 3
 _TOKENS: Final = 12
 

@@ -22,6 +22,7 @@ class Line:
     points: str
     number: int
     dots: Sequence[tuple[float, float]]
+    reference: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _scale(values: Sequence[float], start: float, end: float) -> Scale:
 
 def _line(curve: Curve, number: int, x: Scale, y: Scale) -> Line:
     dots = [(x(px), y(py)) for px, py in curve.points]
-    return Line(curve.name, " ".join(f"{px},{py}" for px, py in dots), number, dots)
+    return Line(curve.name, " ".join(f"{px},{py}" for px, py in dots), number, dots, curve.reference)
 
 
 def _ends(curve: Curve, x: str) -> str:

@@ -32,15 +32,15 @@ _NAMES: Final = {
     "Serving": "Serving now",
 }
 _SLICES: Final = {
-    "head": "Head: frequent items",
+    "head": "Head",
     "torso": "Torso",
-    "tail": "Tail: rare items",
-    "new": "New: never trained on",
+    "tail": "Tail",
+    "new": "New",
 }
-#: Differences besides AUC: heading, and whether less is better.
+#: Differences besides AUC: name, and whether less is better.
 _MORE: Final = {
-    "relativeAuc": ("relative", False),
-    "relaImpr": ("RelaImpr", False),
+    "relativeAuc": ("AUC, relative", False),
+    "relaImpr": ("AUC, RelaImpr", False),
     "gauc": ("GAUC", False),
     "logLoss": ("log loss", True),
     "normalizedEntropy": ("NE", True),
@@ -91,8 +91,8 @@ def document(
         against=against,
         verdict=_verdict(against),
         kind=forest.kind(Estimated("", against.auc, against.low, against.high)) if against else "unsure",
-        headings=[heading for heading, _ in _MORE.values()],
-        differences=[(_name(d.against), _cells(d)) for d in found.differences],
+        compared=[_name(d.against) for d in found.differences],
+        differences=_table(found.differences),
         gained=_gained(found),
         by_slice=_by_slice(found, against.against if against else None),
         calibration=_calibration(found.arms),
@@ -135,10 +135,15 @@ def _verdict(against: Difference | None) -> str:
     return f"The ranker with captions is {how[forest.kind(estimate)]}"
 
 
-def _cells(difference: Difference) -> list[Cell]:
-    """Return the figures of a row of the table of differences: AUC, then those of `_MORE`."""
+def _table(differences: Sequence[Difference]) -> list[tuple[str, list[Cell]]]:
+    """Return a row for each metric, with a cell for each other arm."""
+    rows = [("AUC", [_auc(d) for d in differences])]
+    return rows + [(heading, [_cell(d, name) for d in differences]) for name, (heading, _) in _MORE.items()]
+
+
+def _auc(difference: Difference) -> Cell:
     estimate = Estimated("", difference.auc, difference.low, difference.high)
-    return [Cell(forest.said(estimate), forest.kind(estimate)), *(_cell(difference, name) for name in _MORE)]
+    return Cell(forest.said(estimate), forest.kind(estimate))
 
 
 def _cell(difference: Difference, name: str) -> Cell:
@@ -165,7 +170,7 @@ def _by_slice(found: EvaluationReport, against: str | None) -> Forest | None:
     if against is None:
         return None
     rows = [
-        _estimated(f"{_SLICES.get(s.name, s.name)} ({s.rows:,} rows)", s.differences[against])
+        _estimated(_SLICES.get(s.name, s.name), s.differences[against])
         for s in found.slices
         if against in s.differences
     ]
@@ -183,7 +188,7 @@ def _calibration(arms: Mapping[str, ArmResult]) -> Drawing | None:
     ]
     ends = [end for curve in curves for point in curve.points for end in point]
     if ends:
-        curves.append(Curve("perfect", [(min(ends), min(ends)), (max(ends), max(ends))]))
+        curves.append(Curve("perfect", [(min(ends), min(ends)), (max(ends), max(ends))], reference=True))
     return draw(Chart("Calibration", "mean prediction, ten groups of equal size", "share of label 1", curves))
 
 
