@@ -109,7 +109,7 @@ def _name(arm: str) -> str:
 
 
 def _names(found: EvaluationReport) -> dict[str, str]:
-    return {arm: _name(arm) for arm in found.arms}
+    return {arm: _name(arm) for arm in (*found.arms, *(d.against for d in found.differences))}
 
 
 def _against(found: EvaluationReport) -> Difference | None:
@@ -213,6 +213,7 @@ def _tokens(found: EvaluationReport) -> dict[str, Any] | None:
     lowering = sorted((t for t in tested if t.effect < 0), key=lambda t: t.effect)
     heavy = sorted(tested, key=lambda t: -t.weight)
     most = max(abs(t.effect) for t in tested) or 1.0
+    heaviest = heavy[0].weight or 1.0
     return {
         "method": found.tokens.method,
         "sample": found.tokens.sample,
@@ -223,7 +224,7 @@ def _tokens(found: EvaluationReport) -> dict[str, Any] | None:
             (
                 "Largest weights",
                 "",
-                _ranked(heavy, [t.weight / heavy[0].weight or 1 for t in heavy], weight=True),
+                _ranked(heavy, [t.weight / heaviest for t in heavy], weight=True),
             ),
         ],
         "rows": [
