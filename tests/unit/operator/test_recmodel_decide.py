@@ -252,6 +252,7 @@ def test_not_served_it_is_complete_when_it_is_measured() -> None:
         ("Serving", "Skipped"), ("WithoutCaptions", "Pass")
     ]  # fmt: skip
     assert plan.status["evaluationUri"].endswith("/evaluation.json")
+    assert plan.status["reportUri"].endswith("/report.html")
     assert condition(plan, "GatePassed")["status"] == "True"
     assert condition(plan, "Serving") == condition(plan, "Serving") | {
         "status": "False",
