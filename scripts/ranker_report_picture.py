@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class _Labels:
 
     item_ids: list[str]
     captions: list[str]
-    aspects: tuple[str, ...] = ("caption",)
+    aspects: list[str] = field(default_factory=lambda: ["caption"])
 
     @property
     def count(self) -> int:

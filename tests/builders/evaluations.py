@@ -22,7 +22,7 @@ from fathom_api.recmodel import Split
 
 
 def an_arm(auc: float, **changes: Any) -> ArmResult:
-    known = {
+    known: dict[str, Any] = {
         "digest": "sha256:ab",
         "parameters": 1234,
         "metrics": {
@@ -55,7 +55,8 @@ def a_difference(against: str = "WithoutCaptions", **changes: Any) -> Difference
 
 
 def an_effect(token: str = "shoe", effect: float = 0.2, **changes: Any) -> TokenEffect:
-    known = {"feature": "captions/shop", "items": 9, "rows": 90, "weight": 1.5, "examples": ["i1", "i2"]}
+    known: dict[str, Any] = {"feature": "captions/shop", "items": 9, "rows": 90, "weight": 1.5}
+    known["examples"] = ["i1", "i2"]
     return TokenEffect(token=token, effect=effect, **(known | changes))
 
 
