@@ -17,11 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from browser import Scheme, browser, open_file
+from browser.pictures import take
 from builders import captioned
 from builders.captioned import Clip, Pictured, Shelf
 from PIL import Image
-from playwright.sync_api import Browser
 
 from demo.data import stamps
 from fathom.report import captions
@@ -30,7 +29,6 @@ from fathom_api.tasks import FeaturiseTask
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "caption-report.png"
 _NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-_HEIGHT = 1240
 _BROKEN = {
     "NotAnImage": "not an image of a known format",
     "DamagedImage": "the image cannot be decoded: image file is truncated (8 bytes not processed)",
@@ -67,23 +65,6 @@ def example(root: Path) -> Path:
     task = FeaturiseTask.model_validate(TASK)
     captions.write(root, task, store, open_album=lambda _: Album(shelf, captioned.decode), now=lambda: _NOW)
     return root / captions.PATH
-
-
-def take(report: Path, picture: Path) -> None:
-    """Take a picture of the top of `report` on a desk and on a phone, in 256 colours to keep it small."""
-    with browser() as running:
-        desk = _seen(running, report, 1280, "light")
-        phone = _seen(running, report, 390, "dark")
-    both = Image.new("RGB", (desk.width + phone.width, _HEIGHT))
-    both.paste(desk, (0, 0))
-    both.paste(phone, (desk.width, 0))
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    both.quantize(256, dither=Image.Dither.NONE).save(picture, optimize=True)
-
-
-def _seen(running: Browser, report: Path, width: int, scheme: Scheme) -> Image.Image:
-    opened = open_file(running, report, width=width, height=_HEIGHT, scheme=scheme)
-    return Image.open(io.BytesIO(opened.page.screenshot()))
 
 
 def _media(number: int, row: dict[str, Any]) -> Any:

@@ -307,6 +307,7 @@ class RecModelStatus(StatusModel):
         default_factory=list[GateVerdict], description="Of the latest evaluation."
     )
     evaluation_uri: str | None = Field(default=None, description="The evaluation, JSON.")
+    report_uri: str | None = Field(default=None, description="Its report, HTML.")
     rollout: RolloutStatus | None = Field(default=None, description="The canary, while there is one.")
     rejected: list[Rejection] = Field(
         default_factory=list[Rejection], max_length=10, description="Latest rejections."

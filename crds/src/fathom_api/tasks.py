@@ -128,7 +128,12 @@ class EvaluateTask(ApiModel):
     bundles: dict[str, str] = Field(
         description="Folder of the bundle of each arm; Captions is the candidate."
     )
-    output: str = Field(description="Folder for `evaluation.json`.")
+    caption_features: dict[str, str] = Field(
+        default_factory=dict,
+        description="Folder of the features of each CaptionJob: what the report's tokens are called.",
+    )
+    source: AnySource | None = Field(default=None, description="The items; for the report's pictures.")
+    output: str = Field(description="Folder for `evaluation.json`, `report.html` and `MODEL_CARD.md`.")
 
 
 class ServeTask(ApiModel):

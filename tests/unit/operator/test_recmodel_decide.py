@@ -174,6 +174,13 @@ def test_only_the_controls_that_were_asked_for_are_trained() -> None:
     assert stages(step(seen)) == "evaluate"
 
 
+def test_the_report_is_told_what_tokens_are_called() -> None:
+    seen = step(step(with_captions(spec__evaluation={"controls": ["ShuffledCaptions"]})))
+    (task,) = (json.loads(o["data"]["task.json"]) for o in plan_of(seen).desired if o["kind"] == "ConfigMap")
+    assert task["kind"] == "EvaluateTask"
+    assert task["captionFeatures"] == {"catalog": "pvc://features/catalog/features"}
+
+
 def test_without_captions_there_is_nothing_to_control() -> None:
     assert stages(trained()) == "evaluate"
 
@@ -252,6 +259,7 @@ def test_not_served_it_is_complete_when_it_is_measured() -> None:
         ("Serving", "Skipped"), ("WithoutCaptions", "Pass")
     ]  # fmt: skip
     assert plan.status["evaluationUri"].endswith("/evaluation.json")
+    assert plan.status["reportUri"].endswith("/report.html")
     assert condition(plan, "GatePassed")["status"] == "True"
     assert condition(plan, "Serving") == condition(plan, "Serving") | {
         "status": "False",

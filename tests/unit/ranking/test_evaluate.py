@@ -78,8 +78,9 @@ def test_captions_help_with_new_items_and_controls_do_not(
     report = found(tmp_path)
     assert {s["name"]: s["rows"] > 0 for s in report["slices"]} == {
         "head": False,
+        "torso": False,
         "tail": False,
-        "cold": True,
+        "new": True,
     }
     assert len({result["parameters"] for result in report["arms"].values()}) == 1
     assert [d["against"] for d in report["differences"]] == ["WithoutCaptions", "ShuffledCaptions"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from fathom.ranking import metrics
-from fathom.ranking.bootstrap import auc_difference
+from fathom.ranking import bootstrap, metrics
+from fathom.ranking.bootstrap import Panel
 
 
 def rows(n: int, *, distinct: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -91,16 +91,54 @@ class TestBootstrap:
     def test_a_clear_difference_has_an_interval_above_zero(self) -> None:
         labels, scores, users = rows(2000, distinct=10**9)
         noise = np.random.default_rng(1).random(2000)
-        delta, low, high = auc_difference(labels, scores, noise, users, resamples=200)
+        panel = Panel(labels, users, resamples=200)
+        found = bootstrap.difference(panel.judge(scores).auc, panel.judge(noise).auc)
         expected = reference.roc_auc_score(labels, scores) - reference.roc_auc_score(labels, noise)
-        assert delta == pytest.approx(expected, abs=1e-12)
-        assert 0 < low < delta < high
+        assert found
+        assert found.value == pytest.approx(expected, abs=1e-12)
+        assert 0 < found.low < found.value < found.high
 
     def test_a_ranker_does_not_differ_from_itself(self) -> None:
         labels, scores, users = rows(500, distinct=100)
-        assert auc_difference(labels, scores, scores, users, resamples=50) == (0, 0, 0)
+        judged = Panel(labels, users, resamples=50).judge(scores)
+        assert bootstrap.difference(judged.auc, judged.auc) == (0, 0, 0)
+        assert bootstrap.relative(judged.log_loss, judged.log_loss) == (0, 0, 0)
 
     def test_draws_are_of_users_so_one_user_alone_leaves_no_doubt(self) -> None:
         labels, scores, _ = rows(500, distinct=100)
-        delta, low, high = auc_difference(labels, scores, -scores, np.zeros(500, np.int64), resamples=20)
-        assert low == high == pytest.approx(delta)
+        panel = Panel(labels, np.zeros(500, np.int64), resamples=20)
+        found = bootstrap.difference(panel.judge(scores).auc, panel.judge(-scores).auc)
+        assert found
+        assert found.low == found.high == pytest.approx(found.value)
+
+    def test_all_users_once_give_the_metrics_themselves(self) -> None:
+        labels, scores, users = rows(1500, distinct=50)
+        judged = Panel(labels, users, resamples=3).judge(scores)
+        assert judged.auc[0] == pytest.approx(metrics.auc(labels, scores))
+        assert judged.gauc[0] == pytest.approx(metrics.gauc(labels, scores, users))
+        assert judged.log_loss[0] == pytest.approx(metrics.log_loss(labels, scores))
+        assert judged.normalized_entropy[0] == pytest.approx(metrics.normalized_entropy(labels, scores))
+
+    def test_a_draw_counts_a_user_as_often_as_it_is_drawn(self) -> None:
+        """Each draw's metrics are those of the drawn users' rows, laid end to end."""
+        labels, scores, users = rows(300, distinct=20)
+        judged = Panel(labels, users, resamples=2, seed=7).judge(scores)
+        _, user = np.unique(users, return_inverse=True)
+        count = user.max() + 1
+        generator = np.random.default_rng(7)
+        for draw in (1, 2):
+            drawn = generator.integers(count, size=count)
+            at = np.concatenate([np.flatnonzero(user == u) for u in drawn])
+            own = np.concatenate([np.full((user == u).sum(), n) for n, u in enumerate(drawn)])
+            assert judged.auc[draw] == pytest.approx(metrics.auc(labels[at], scores[at]))
+            assert judged.gauc[draw] == pytest.approx(metrics.gauc(labels[at], scores[at], own))
+            assert judged.normalized_entropy[draw] == pytest.approx(
+                metrics.normalized_entropy(labels[at], scores[at])
+            )
+
+    def test_rela_impr_tells_how_much_further_from_chance(self) -> None:
+        found = bootstrap.rela_impr(np.full(3, 0.72), np.full(3, 0.7))
+        assert found == pytest.approx((0.1, 0.1, 0.1))
+
+    def test_rela_impr_over_a_ranker_that_guesses_has_no_value(self) -> None:
+        assert bootstrap.rela_impr(np.full(3, 0.7), np.array([0.5, 0.49, 0.51])) is None

@@ -8,12 +8,15 @@ import pytest
 from browser import NoBrowserError, Opened, Scheme, browser, open_file, program
 from builders import captioned
 from builders.captioned import Clip, Pictured, Shelf, caption, error
+from builders.evaluations import a_lift, an_effect, an_evaluation
 from builders.reports import a_report
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from fathom.ranking.figures import Tokens
 from fathom.report import captions, render
 from fathom.report.pictures import Album
+from fathom.report.ranker import document
 from fathom_api.tasks import FeaturiseTask
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \u202egnirts \u2028 \x00" + "Z̷" * 300
@@ -173,7 +176,7 @@ def test_every_picture_has_its_caption_as_alternative_text(opened: Opened) -> No
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("kind", ["captions", "demo"])
+@pytest.mark.parametrize("kind", ["captions", "demo", "ranker"])
 def test_nothing_sticks_out_of_the_window(
     chromium: Browser, page_file: Path, tmp_path: Path, width: int, kind: str
 ) -> None:
@@ -181,6 +184,9 @@ def test_nothing_sticks_out_of_the_window(
     if kind == "demo":
         file = tmp_path / "demo.html"
         file.write_text(render(a_report(title="A very long title " + "x" * 400)), encoding="utf-8")
+    if kind == "ranker":
+        file = tmp_path / "ranker.html"
+        file.write_text(a_wide_ranker(), encoding="utf-8")
     found = open_file(chromium, file, width=width)
     page = found.page
     for button in page.get_by_role("button", name="Show more").all():
@@ -199,6 +205,44 @@ def test_nothing_sticks_out_of_the_window(
     assert outside == []
     assert found.complaints == []
     page.context.close()
+
+
+def a_wide_ranker() -> str:
+    """Return a report of a ranker whose names are long and hostile, with pictures of its items."""
+    lifted = [a_lift(f"{n} {EVIL}", texts=[LONG, EVIL], tokens=[LONG, EVIL, *"abcdefgh"]) for n in range(3)]
+    picture = Pictured(0, lifted[0].item_id, Image.new("RGB", (90, 60), "teal"))
+    found = an_evaluation(
+        lifted=lifted,
+        tokens=Tokens(sample=9, method="Occlusion.", tested=[an_effect(LONG), an_effect(EVIL, -0.1)]),
+        notes=[LONG],
+    )
+    return document(found, "v" * 400, album=Album(Shelf([picture]), captioned.decode))
+
+
+def test_a_ranker_s_report_shows_words_as_words_and_asks_nobody_for_anything(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    file = tmp_path / "ranker.html"
+    file.write_text(a_wide_ranker(), encoding="utf-8")
+    found = open_file(chromium, file, width=1280)
+    assert [url for url in found.requests if not url.startswith("data:")] == [file.resolve().as_uri()]
+    assert found.page.locator("script").count() == 0
+    assert found.page.locator("#items ~ .cards img").count() == 1
+    assert found.page.locator("svg[role=img][aria-label]").count() == found.page.locator("figure").count()
+    assert found.complaints == []
+    found.page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_ranker_s_verdict_can_be_read_by_day_and_by_night(
+    chromium: Browser, tmp_path: Path, scheme: Scheme
+) -> None:
+    file = tmp_path / "ranker.html"
+    file.write_text(document(an_evaluation(), "v-1"), encoding="utf-8")
+    found = open_file(chromium, file, width=1280, scheme=scheme)
+    read = [".verdict", ".tile.good .value", "td.good", ".meters dt", ".prose p", ".prose code"]
+    assert {s: contrast(found.page, s) for s in read if contrast(found.page, s) < 4.5} == {}
+    found.page.context.close()
 
 
 def contrast(page: Page, selector: str) -> float:

@@ -53,6 +53,11 @@ class Course:
         """Return where the evaluation lies."""
         return join(self.output, "evaluation.json")
 
+    @property
+    def report_uri(self) -> str:
+        """Return where the report for people lies."""
+        return join(self.output, "report.html")
+
     def bundle(self, arm: Arm) -> str:
         """Return the folder of the model bundle of `arm`."""
         return join(self.output, _FOLDERS[arm])
@@ -75,7 +80,12 @@ class Course:
         bundles: dict[str, str] = {arm: self.bundle(arm) for arm in self.arms}
         if self.stable is not None and self.stable.uri is not None:
             bundles["Serving"] = self.stable.uri
-        task = EvaluateTask(data=self._data(), bundles=bundles, output=self.output)
+        task = EvaluateTask(
+            data=self._data(),
+            bundles=bundles,
+            caption_features=self._captions(),
+            output=self.output,
+        )
         return self._work("evaluate", "evaluate", task)
 
     def _train(self, arm: Arm) -> Work:
@@ -83,12 +93,15 @@ class Course:
             arm=arm,
             data=self._data(),
             features=self.spec.features,
-            caption_features={name: artifact.uri for name, artifact in self.features.items()},
+            caption_features=self._captions(),
             model=self.spec.model,
             training=what_is_learned(self.spec.training),
             output=self.bundle(arm),
         )
         return self._work(_STAGES[arm], "train", task)
+
+    def _captions(self) -> dict[str, str]:
+        return {name: artifact.uri for name, artifact in self.features.items()}
 
     def _data(self) -> AnyData:
         return AnyData.model_validate(self.spec.data.document())

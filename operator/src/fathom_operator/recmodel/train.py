@@ -168,6 +168,7 @@ def _measured(course: Course, status: RecModelStatus, told: dict[str, Metrics]) 
             "metrics": metrics,
             "caption_lift": lift,
             "evaluation_uri": course.evaluation_uri,
+            "report_uri": course.report_uri,
             "candidate": candidate.model_copy(update={"auc": captions}) if candidate else None,
         }
     )

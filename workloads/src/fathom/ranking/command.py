@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import logging
+import platform
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
+
+import torch
 
 from fathom import manifest, storage
 from fathom.errors import InvalidInputError
 from fathom.progress import reporter
-from fathom.ranking import assemble, bundle, evaluation, inputs, interactions, split
+from fathom.ranking import assemble, bundle, cost, evaluation, findings, inputs, interactions, split
 from fathom.ranking.bundle import BundleInfo
 from fathom.ranking.checkpoint import Checkpoints, State
+from fathom.ranking.figures import Cost
+from fathom.ranking.findings import EVALUATION
 from fathom.ranking.inputs import Job
 from fathom.ranking.launch import launch
 from fathom.ranking.prepare import Prepared, prepare
-from fathom.storage import appearing, digest_bytes, digest_files, existing_local
+from fathom.storage import digest_bytes, digest_files, existing_local
 from fathom_api.progress import Outcome, Progress
 from fathom_api.tasks import EvaluateTask, TrainTask
 
-EVALUATION: Final = "evaluation.json"
 CHECKPOINTS: Final = ".checkpoints"
 #: Parts of a task that change where and how it runs, not what comes out.
 INCIDENTAL: Final = {
@@ -45,6 +50,7 @@ def train(task: TrainTask) -> Outcome:
     if (done := manifest.read(folder)) is not None and done.made_from == made_from:
         _log.info("%s: already trained from the same data and parameters", folder)
         return _outcome(task, bundle.read_info(folder), manifest.verify(folder))
+    began = time.monotonic()
     prepared = prepare(task)
     _log.info("%s", assemble.summary(prepared))
     checkpoints = folder / CHECKPOINTS
@@ -53,12 +59,13 @@ def train(task: TrainTask) -> Outcome:
     weights = Checkpoints(checkpoints).best(state)
     info = assemble.info(task, prepared, state, weights)
     sealed = bundle.save(folder, info, assemble.parts(prepared, weights), made_from=made_from)
+    cost.write(folder, _cost(task, state, time.monotonic() - began))
     shutil.rmtree(checkpoints)
     return _outcome(task, info, sealed)
 
 
 def evaluate(task: EvaluateTask) -> Outcome:
-    """Measure each bundle on the test split and write `evaluation.json`.
+    """Measure each bundle on the test split; write `evaluation.json`, `report.html` and `MODEL_CARD.md`.
 
     Raises:
         InvalidInputError: there is no candidate, or an arm was trained on another split of the data.
@@ -75,10 +82,8 @@ def evaluate(task: EvaluateTask) -> Outcome:
             arms[name] = evaluation.score(existing_local(uri), events, parts)
             _check_split(name, uri, arms[name], split.digest(events, parts))
             listener.update(Progress(total=len(task.bundles), done=len(arms)))
-    found = evaluation.report(events, parts, task.data.split, arms)
-    path = storage.local(task.output) / EVALUATION
-    with appearing(path) as temporary:
-        temporary.write_text(found.model_dump_json(by_alias=True, indent=2))
+    found = findings.report(task, events, parts, arms)
+    path = findings.write(storage.local(task.output), found, task)
     return Outcome(
         result="Succeeded",
         uri=f"{task.output.rstrip('/')}/{EVALUATION}",
@@ -111,6 +116,16 @@ def _run(task: TrainTask, prepared: Prepared, checkpoints: Path, made_from: dict
         inputs.write(Path(folder), job, prepared)
         launch(Path(folder), task.training.processes_per_node)
     return Checkpoints(checkpoints).state(job.made_from)
+
+
+def _cost(task: TrainTask, state: State, seconds: float) -> Cost:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()})"
+    return Cost(
+        seconds=round(seconds, 1),
+        processes=task.training.processes_per_node,
+        device=device,
+        epochs=len(state.curve),
+    )
 
 
 def _made_from(task: TrainTask) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,63 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 
-from fathom.ranking import bundle, fingerprints, history, metrics, split
+from fathom.ranking import bootstrap, bundle, cost, fingerprints, history, metrics, slices, split
 from fathom.ranking.batches import Pairs, Tables, predict
-from fathom.ranking.bootstrap import auc_difference
+from fathom.ranking.bootstrap import Estimate, Judged, Panel
 from fathom.ranking.bundle import BundleInfo, Parts
+from fathom.ranking.figures import ArmResult, Cost, Difference, EvaluationReport, Interval, SearchResult
 from fathom.ranking.interactions import Interactions
+from fathom.ranking.model import Ranker
 from fathom.ranking.scorer import tensors
-from fathom_api.meta import StatusModel
+from fathom.ranking.slices import finite
 from fathom_api.recmodel import Split
-
-
-class ArmResult(StatusModel):
-    """One ranker's figures."""
-
-    digest: str = Field(description="`sha256:` of the bundle.")
-    parameters: int = Field(description="Parameters of the model.")
-    metrics: dict[str, float] = Field(description="auc, gauc, logLoss, normalizedEntropy, calibration.")
-    calibration: list[dict[str, float]] = Field(description="prediction, label and rows, by prediction.")
-
-
-class Difference(StatusModel):
-    """AUC of Captions minus that of another arm."""
-
-    against: str = Field(description="The other arm.")
-    auc: float = Field(description="Difference; positive is better.")
-    low: float = Field(description="Lower end of the 95 % interval, paired bootstrap over users.")
-    high: float = Field(description="Upper end.")
-
-
-class Slice(StatusModel):
-    """Figures on the test interactions of some items."""
-
-    name: str = Field(
-        description="head: the most frequent items, half of the training interactions; tail: the other items "
-        "with any; cold: items without."
-    )
-    items: int = Field(description="Items with test interactions.")
-    rows: int = Field(description="Test interactions.")
-    positives: int = Field(description="Those with label 1.")
-    auc: dict[str, float] = Field(description="Of each arm; none where a class is missing.")
-    log_loss: dict[str, float] = Field(description="Of each arm.")
-
-
-class EvaluationReport(StatusModel):
-    """`evaluation.json`."""
-
-    split: Split = Field(description="How the test interactions were held out.")
-    split_digest: str = Field(description="`sha256:` of which interaction is in which part.")
-    rows: int = Field(description="Test interactions.")
-    users: int = Field(description="Users among them.")
-    items: int = Field(description="Items among them.")
-    base_rate: float = Field(description="Share of label 1.")
-    arms: dict[str, ArmResult] = Field(description="Figures of each arm.")
-    differences: list[Difference] = Field(description="Captions against each other arm.")
-    slices: list[Slice] = Field(description="By how often training saw the item.")
-    notes: list[str] = Field(description="What to keep in mind when reading.")
 
 
 @dataclass(frozen=True)
@@ -79,12 +32,48 @@ class Arm:
         digest: of its bundle.
         scores: [n] P(label = 1).
         seen: share of the test interactions that it was trained on.
+        cost: what its training took, where that is known.
+        search: how its hyper-parameters were found, where they were searched.
     """
 
     info: BundleInfo
     digest: str
     scores: NDArray[np.float64]
     seen: float
+    cost: Cost | None = None
+    search: SearchResult | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A ranker and the test interactions as it takes them.
+
+    Attributes:
+        info: what it is.
+        held: its tables.
+        digest: of its bundle.
+        model: it itself, ready to score.
+        tables: users and items by its own rows; who or what it does not know is row 0.
+        pairs: the test interactions, in the order of the data.
+    """
+
+    info: BundleInfo
+    held: Parts
+    digest: str
+    model: Ranker
+    tables: Tables
+    pairs: Pairs
+
+
+def load(folder: Path, events: Interactions, parts: split.Parts) -> Loaded:
+    """Return the bundle in `folder` and the test interactions in its own rows.
+
+    Raises:
+        InvalidInputError: the bundle is unfinished or damaged.
+    """
+    info, held, digest = bundle.read(folder)
+    tables, pairs = _inputs(held, events, parts)
+    return Loaded(info, held, digest, bundle.ranker(folder, info, held.weights), tables, pairs)
 
 
 def score(folder: Path, events: Interactions, parts: split.Parts) -> Arm:
@@ -93,12 +82,10 @@ def score(folder: Path, events: Interactions, parts: split.Parts) -> Arm:
     Raises:
         InvalidInputError: the bundle is unfinished or damaged.
     """
-    info, held, digest = bundle.read(folder)
-    model = bundle.ranker(folder, info, held.weights)
-    tables, pairs = _inputs(held, events, parts)
-    scores = predict(model, tables, pairs, info.features.history)
-    seen = fingerprints.overlap(events.hashes[parts == split.TEST], held.training_rows)
-    return Arm(info, digest, scores, seen)
+    loaded = load(folder, events, parts)
+    scores = predict(loaded.model, loaded.tables, loaded.pairs, loaded.info.features.history)
+    seen = fingerprints.overlap(events.hashes[parts == split.TEST], loaded.held.training_rows)
+    return Arm(loaded.info, loaded.digest, scores, seen, cost.read(folder), cost.read_search(folder))
 
 
 def _inputs(held: Parts, events: Interactions, parts: split.Parts) -> tuple[Tables, Pairs]:
@@ -119,7 +106,8 @@ def report(events: Interactions, parts: split.Parts, how: Split, arms: Mapping[s
     """Return the figures of `arms`, which must hold Captions."""
     test = np.flatnonzero(parts == split.TEST)
     label, user = events.label[test], events.user[test]
-    ours = arms["Captions"].scores
+    # Captions first: everything is told against it.
+    scores = {"Captions": arms["Captions"].scores} | {name: arm.scores for name, arm in arms.items()}
     return EvaluationReport(
         split=how,
         split_digest=split.digest(events, parts),
@@ -128,12 +116,8 @@ def report(events: Interactions, parts: split.Parts, how: Split, arms: Mapping[s
         items=len(np.unique(events.item[test])),
         base_rate=float(label.mean()),
         arms={name: _result(arm, label, user) for name, arm in arms.items()},
-        differences=[
-            _difference(name, auc_difference(label, ours, arm.scores, user))
-            for name, arm in arms.items()
-            if name != "Captions"
-        ],
-        slices=_slices(events, parts, {name: arm.scores for name, arm in arms.items()}),
+        differences=_differences(label, user, scores),
+        slices=slices.measure(events, parts, scores),
         notes=_notes(arms, split.digest(events, parts)),
     )
 
@@ -149,55 +133,38 @@ def _result(arm: Arm, label: NDArray[Any], user: NDArray[np.int64]) -> ArmResult
     return ArmResult(
         digest=arm.digest,
         parameters=arm.info.sizes["parameters"],
-        metrics=_finite(figures),
+        metrics=finite(figures),
         calibration=metrics.calibration_bins(label, arm.scores),
+        curve=arm.info.curve,
+        best_epoch=int(arm.info.metrics["epoch"]),
+        cost=arm.cost,
+        search=arm.search,
     )
 
 
-def _finite(figures: Mapping[str, float]) -> dict[str, float]:
-    """Leave out what cannot be computed (GAUC where no user has both labels); JSON has no NaN."""
-    return {name: value for name, value in figures.items() if math.isfinite(value)}
+def _differences(
+    label: NDArray[Any], user: NDArray[np.int64], scores: Mapping[str, NDArray[np.float64]]
+) -> list[Difference]:
+    panel = Panel(label, user)
+    ours = panel.judge(scores["Captions"])
+    return [
+        _difference(name, ours, panel.judge(other)) for name, other in scores.items() if name != "Captions"
+    ]
 
 
-def _difference(against: str, interval: tuple[float, float, float]) -> Difference:
-    auc, low, high = interval
-    return Difference(against=against, auc=auc, low=low, high=high)
-
-
-def _slices(
-    events: Interactions, parts: split.Parts, scores: Mapping[str, NDArray[np.float64]]
-) -> list[Slice]:
-    test = parts == split.TEST
-    frequency = np.bincount(events.item[parts == split.TRAIN], minlength=len(events.items))
-    kind = _kinds(frequency)[events.item[test]]
-    label, item = events.label[test], events.item[test]
-    return [_slice(name, kind == name, label, item, scores) for name in ("head", "tail", "cold")]
-
-
-def _kinds(frequency: NDArray[np.int64]) -> NDArray[np.str_]:
-    order = np.argsort(-frequency, kind="stable")
-    before = np.cumsum(frequency[order]) - frequency[order]
-    head = np.zeros(len(frequency), np.bool_)
-    head[order[before < frequency.sum() / 2]] = True
-    return np.where(frequency == 0, "cold", np.where(head, "head", "tail"))
-
-
-def _slice(
-    name: str,
-    chosen: NDArray[np.bool_],
-    label: NDArray[Any],
-    item: NDArray[np.int64],
-    scores: Mapping[str, NDArray[np.float64]],
-) -> Slice:
-    labels = label[chosen]
-    return Slice(
-        name=name,
-        items=len(np.unique(item[chosen])),
-        rows=int(chosen.sum()),
-        positives=int(labels.sum()),
-        auc=_finite({arm: metrics.auc(labels, s[chosen]) for arm, s in scores.items()}),
-        log_loss=_finite({arm: metrics.log_loss(labels, s[chosen]) for arm, s in scores.items()}),
-    )
+def _difference(against: str, ours: Judged, other: Judged) -> Difference:
+    auc = bootstrap.difference(ours.auc, other.auc)
+    if auc is None:  # The split has both classes, and most draws of its users then have.
+        auc = Estimate(float(ours.auc[0] - other.auc[0]), -1.0, 1.0)
+    more = {
+        "relativeAuc": bootstrap.relative(ours.auc, other.auc),
+        "relaImpr": bootstrap.rela_impr(ours.auc, other.auc),
+        "gauc": bootstrap.difference(ours.gauc, other.gauc),
+        "logLoss": bootstrap.difference(ours.log_loss, other.log_loss),
+        "normalizedEntropy": bootstrap.difference(ours.normalized_entropy, other.normalized_entropy),
+    }
+    found = {name: Interval(value=e.value, low=e.low, high=e.high) for name, e in more.items() if e}
+    return Difference(against=against, auc=auc.value, low=auc.low, high=auc.high, more=found)
 
 
 def _notes(arms: Mapping[str, Arm], digest: str) -> list[str]:

@@ -63,6 +63,18 @@ def gauc(labels: Array, scores: Array, groups: Array) -> float:
     if not len(labels):
         return float("nan")
     _, group = np.unique(groups, return_inverse=True)
+    aucs, rows = group_aucs(labels, scores, group)
+    return float(np.average(aucs, weights=rows)) if rows.any() else float("nan")
+
+
+def group_aucs(labels: Array, scores: Array, group: Array) -> tuple[Array, Array]:
+    """Return the AUC [g] of each group and the rows [g] it is of; 0 and 0 for a group with one class only.
+
+    Args:
+        labels: [n] 0 or 1, n > 0.
+        scores: [n].
+        group: [n] numbers 0 to g - 1, each of which occurs.
+    """
     order = np.lexsort((scores, group))
     group, ranked, positive = group[order], np.asarray(scores)[order], np.asarray(labels)[order] > 0
     changed = (group[1:] != group[:-1]) | (ranked[1:] != ranked[:-1])
@@ -75,16 +87,20 @@ def gauc(labels: Array, scores: Array, groups: Array) -> float:
     below = np.cumsum(negatives) - negatives - before[tie_group]
     won = np.bincount(tie_group, positives * (below + negatives / 2))
     both = (pairs := np.bincount(tie_group, positives) * of_group) > 0
-    rows = np.bincount(group)[both]
-    return float(np.average(won[both] / pairs[both], weights=rows)) if both.any() else float("nan")
+    aucs = np.divide(won, pairs, out=np.zeros_like(won), where=both)
+    return aucs, np.where(both, np.bincount(group), 0).astype(np.float64)
 
 
 def log_loss(labels: Array, probabilities: Array) -> float:
     """Return the mean binary cross-entropy, in nats."""
+    losses = log_losses(labels, probabilities)
+    return float(losses.mean()) if len(losses) else float("nan")
+
+
+def log_losses(labels: Array, probabilities: Array) -> Array:
+    """Return the binary cross-entropy [n] of each row, in nats."""
     p = np.clip(np.asarray(probabilities, np.float64), EPSILON, 1 - EPSILON)
-    return (
-        float(-np.mean(np.where(np.asarray(labels) > 0, np.log(p), np.log1p(-p)))) if len(p) else float("nan")
-    )
+    return -np.where(np.asarray(labels) > 0, np.log(p), np.log1p(-p))
 
 
 def normalized_entropy(labels: Array, probabilities: Array) -> float:
@@ -96,7 +112,12 @@ def normalized_entropy(labels: Array, probabilities: Array) -> float:
     base = float(np.mean(labels)) if len(labels) else 0.0
     if not 0 < base < 1:
         return float("nan")
-    return log_loss(labels, probabilities) / -(base * np.log(base) + (1 - base) * np.log(1 - base))
+    return log_loss(labels, probabilities) / entropy(base)
+
+
+def entropy(rate: float) -> float:
+    """Return the entropy of a label that is 1 at this rate, in nats; 0 < rate < 1."""
+    return float(-(rate * np.log(rate) + (1 - rate) * np.log1p(-rate)))
 
 
 def calibration(labels: Array, probabilities: Array) -> float:

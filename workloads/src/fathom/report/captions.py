@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fathom import storage
 from fathom.errors import InvalidInputError
-from fathom.report import comparison, drift, errors, features, finetuning, gallery, page, work
+from fathom.report import comparison, drift, errors, features, finetuning, gallery, page, pictures, work
 from fathom.report.charts import Drawing, bars, draw
 from fathom.report.distributions import Histogram
 from fathom.report.features import Features
@@ -46,7 +46,7 @@ def write(
     failures = errors.collect(captions.errors())
     made = features.read(root, captions.aspects)
     changes = comparison.compare(captions)
-    album, no_album = _album(task.source, open_album or _open)
+    album, no_album = _album(task.source, open_album or pictures.open_album)
     tuning = finetuning.read(_models(root, task))
     html = page.document(
         "captions.html.j2",
@@ -75,13 +75,6 @@ def write(
     with storage.appearing(path) as temporary:
         temporary.write_text(html, encoding="utf-8", errors="replace")
     return path
-
-
-def _open(source: AnySource) -> Album:
-    from fathom.captioning import media
-    from fathom.captioning.sources import open_source
-
-    return Album(open_source(source), lambda value: media.decode(media.read(value, source), source))
 
 
 def _album(source: AnySource | None, opened: Opener) -> tuple[Album | None, str]:

@@ -22,6 +22,7 @@ class Line:
     points: str
     number: int
     dots: Sequence[tuple[float, float]]
+    reference: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,16 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
+    """From values between `low` and `high` to pixels between `start` and `end`."""
+
     low: float
     high: float
     start: float
     end: float
 
     def __call__(self, value: float) -> float:
+        """Return the pixel of `value`."""
         share = (value - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 1)
 
@@ -122,7 +126,7 @@ def bars(
     """
     if not heights or max(heights) <= 0:
         return None
-    scale = _Scale(0.0, max(heights), HEIGHT - _BOTTOM, _TOP)
+    scale = Scale(0.0, max(heights), HEIGHT - _BOTTOM, _TOP)
     span = (WIDTH - _RIGHT - _LEFT) / len(heights)
     wide = min(span - min(2.0, span * 0.15), _WIDEST_BAR)
     drawn = [
@@ -136,7 +140,7 @@ def bars(
         for n, (height, label) in enumerate(zip(heights, labels, strict=True))
     ]
     if ends:
-        ticks = _Scale(*ends, _LEFT, WIDTH - _RIGHT).ticks(_MOST_LABELS)
+        ticks = Scale(*ends, _LEFT, WIDTH - _RIGHT).ticks(_MOST_LABELS)
     else:
         names = (label.replace(" or more", "+") for label in labels)
         middles = [Tick(round(_LEFT + (n + 0.5) * span, 1), name) for n, name in enumerate(names)]
@@ -157,16 +161,16 @@ def _round_step(step: float) -> float:
     return next(n * power for n in (1, 2, 2.5, 5, 10) if n * power >= step * (1 - 1e-9))
 
 
-def _scale(values: Sequence[float], start: float, end: float) -> _Scale:
+def _scale(values: Sequence[float], start: float, end: float) -> Scale:
     low, high = min(values), max(values)
     if low == high:
         low, high = low - 0.5, high + 0.5
-    return _Scale(low, high, start, end)
+    return Scale(low, high, start, end)
 
 
-def _line(curve: Curve, number: int, x: _Scale, y: _Scale) -> Line:
+def _line(curve: Curve, number: int, x: Scale, y: Scale) -> Line:
     dots = [(x(px), y(py)) for px, py in curve.points]
-    return Line(curve.name, " ".join(f"{px},{py}" for px, py in dots), number, dots)
+    return Line(curve.name, " ".join(f"{px},{py}" for px, py in dots), number, dots, curve.reference)
 
 
 def _ends(curve: Curve, x: str) -> str:

@@ -116,23 +116,24 @@ def tokens(features: Features, item_ids: Iterable[str]) -> dict[str, list[str]]:
     for rows in columns.parquet(features.folder / "features.parquet", _COLUMNS):
         own = columns.among(rows, wanted)
         found |= dict(zip(columns.texts(own["item_id"]), own["tokens"].to_pylist(), strict=True))
-    names = _names(features.folder, {token for ids in found.values() for token in ids})
+    named = names(features.folder, {token for ids in found.values() for token in ids})
     return {
-        item: [names.get(token, f"#{token}") for token in ids if token in _IDS] for item, ids in found.items()
+        item: [named.get(token, f"#{token}") for token in ids if token in _IDS] for item, ids in found.items()
     }
 
 
-def _names(folder: Location, ids: set[int]) -> dict[int, str]:
+def names(folder: Location, ids: set[int]) -> dict[int, str]:
+    """Return what these ids stand for, those that the vocabulary in `folder` has."""
     path = folder / "vocabulary.parquet"
     if not path.is_file():
         return {}
     wanted = pa.array(sorted(ids), pa.int64())
-    names: dict[int, str] = {}
+    found: dict[int, str] = {}
     for rows in columns.parquet(path, ["id", "token"]):
         own = rows.filter(pc.is_in(rows["id"].cast(pa.int64()), value_set=wanted))
         words = (clean(token, _TOKEN) for token in columns.texts(own["token"]))
-        names |= dict(zip(own["id"].to_pylist(), words, strict=True))
-    return names
+        found |= dict(zip(own["id"].to_pylist(), words, strict=True))
+    return found
 
 
 def _json(path: Location) -> dict[str, Any]:

@@ -27,10 +27,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of a chart: its name and points (x, y)."""
+    """A line of a chart: its name and points (x, y); one for `reference` was not measured."""
 
     name: str
     points: Sequence[tuple[float, float]]
+    reference: bool = False
 
 
 @dataclass(frozen=True)

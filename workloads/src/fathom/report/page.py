@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 _SIGNATURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
@@ -62,6 +63,8 @@ def environment() -> Environment:
         "whole": whole,
         "percent": percent,
         "lasted": lasted,
+        "signed": signed,
+        "code": code,
     }
     return made
 
@@ -75,6 +78,16 @@ def data_uri(picture: bytes) -> str:
 def number(value: float | None, digits: int = 4) -> str:
     """Return `value` with so many digits, or a dash where nothing was measured."""
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """Return a number with its sign; the minus is as wide as the plus."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def code(text: str) -> Markup:
+    """Return `text` escaped, what stands between backticks as code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def whole(value: float) -> str:

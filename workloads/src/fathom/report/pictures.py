@@ -18,6 +18,7 @@ from fathom.errors import InvalidInputError
 from fathom.report import columns
 from fathom.report.columns import pc
 from fathom.report.text import clean
+from fathom_api.tasks import AnySource
 
 _SIDE: Final = 360
 _FRAME_SIDE: Final = 176
@@ -165,6 +166,19 @@ class Album:
             return Seen(missing=clean(f"{reason}: {error}", _ABOUT), texts=texts)
         self._bytes_left -= sum(len(frame.uri) for frame in frames)
         return Seen(frames=frames, texts=texts)
+
+
+def open_album(source: AnySource) -> Album:
+    """Return the pictures of the items of `source`.
+
+    Raises:
+        InvalidInputError: it cannot be read.
+        ImportError: this image has nothing that decodes media.
+    """
+    from fathom.captioning import media
+    from fathom.captioning.sources import open_source
+
+    return Album(open_source(source), lambda value: media.decode(media.read(value, source), source))
 
 
 def small(clip: Clip) -> tuple[Frame, ...]:
