@@ -79,12 +79,14 @@ def sklearn(path: Path) -> int:
 
 def in_memory(path: Path) -> int:
     """Learn the vocabulary and encode all captions; return the vocabulary's size."""
+    from fathom import memory
     from fathom.features import vocabulary
     from fathom.features.encoding import encode
     from fathom.features.sequences import spooling
     from fathom.features.tokenisers.base import Before
     from fathom.features.vocabulary import Numbering
 
+    memory.keep_freed()
     strategy, features = ours()
     with spooling() as scratch:
         learned = strategy.learn(lambda: batches(path), Before(), scratch)
@@ -99,8 +101,10 @@ def in_memory(path: Path) -> int:
 
 def to_files(path: Path) -> int:
     """Make the features of an aspect as `fathom featurise` does; return the vocabulary's size."""
+    from fathom import memory
     from fathom.features import aspect
 
+    memory.keep_freed()
     strategy, features = ours()
     with path.open() as lines:
         items = sum(1 for _ in lines)

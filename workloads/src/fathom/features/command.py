@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
-from fathom import manifest, storage
+from fathom import manifest, memory, storage
 from fathom.captioning.store.captions import Captions
 from fathom.errors import InvalidInputError
 from fathom.features import aspect, coverage, drift
@@ -59,6 +59,7 @@ def featurise(task: FeaturiseTask) -> Outcome:
     """
     from fathom.report import captions as report
 
+    memory.keep_freed()
     root = storage.existing(task.output)
     captions = Captions(root, task.shards)
     outcome = write(task, root, captions)
