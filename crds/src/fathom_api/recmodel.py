@@ -178,8 +178,8 @@ class RecModelSpec(ApiModel):
     output: Output = Field(description="Where model bundles and evaluations go.")
     schedule: CronSchedule | None = Field(
         default=None,
-        description="When a new version is trained from what the data are then, as in cron: `0 3 * * 0`. What "
-        "was missed is made up for by one version; none begins while another is under way.",
+        description="When a new version is trained from what the data are then, as in cron: `0 3 * * 0`. "
+        "What was missed is made up for by one version; none begins while another is under way.",
     )
     time_zone: str = Field(
         default="Etc/UTC", min_length=1, max_length=64, description="Time zone of the schedule."
@@ -250,8 +250,8 @@ class Version(StatusModel):
         description="Image it is served with, fixed when it was first deployed: a new default is for new "
         "versions. `spec.serving.image` goes first.",
     )
-    parameters: dict[str, float] = Field(
-        default_factory=dict, max_length=16, description="What `spec.training.search` chose."
+    parameters: dict[str, float] | None = Field(
+        default=None, max_length=16, description="What `spec.training.search` chose."
     )
     created_at: Timestamp | None = Field(default=None, description="When training began.")
     promoted_at: Timestamp | None = Field(default=None, description="When it got all requests.")
