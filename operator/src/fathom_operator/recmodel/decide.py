@@ -164,9 +164,10 @@ def _complete(status: RecModelStatus, delete: tuple[Ref, ...]) -> Want:
 
 
 def _rejected(status: RecModelStatus, rejection: Rejection, delete: tuple[Ref, ...]) -> Want:
+    value = rejection.name if rejection.retry != rejection.name else "a new value"
     message = (
         f"{rejection.name} was rejected: {rejection.message}. Change the spec{_or_gate(rejection)}, or set "
-        f"the annotation fathom.dev/retry to {rejection.name if rejection.retry != rejection.name else 'a new value'}"
+        f"the annotation fathom.dev/retry to {value}"
     )
     return Want(status, "Rejected", Failure(rejection.reason, message), "Stalled", delete=delete)
 

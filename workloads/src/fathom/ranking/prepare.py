@@ -84,7 +84,7 @@ def prepare(task: TrainTask) -> Prepared:
 
 
 def _check(task: TrainTask) -> None:
-    data, features, training = task.data, task.features, task.training
+    data, features = task.data, task.features
     for side, table, wanted in (("items", data.items, features.item), ("users", data.users, features.user)):
         if wanted and table is None:
             raise InvalidInputError(
@@ -95,11 +95,6 @@ def _check(task: TrainTask) -> None:
         raise InvalidInputError(
             "NoTimeColumn",
             "userHistory needs data.timeColumn, to know what was before: name it, or drop userHistory",
-        )
-    if training.batch_size < training.processes_per_node:
-        raise InvalidInputError(
-            "InvalidTask",
-            f"batchSize {training.batch_size} gives {training.processes_per_node} processes too few rows",
         )
 
 
