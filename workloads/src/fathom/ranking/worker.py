@@ -31,14 +31,19 @@ def main(folder: Path) -> None:
     try:
         job, arrays = inputs.read(folder, device)
         with _reporting() as report:
-            _work(job, arrays, device, report)
+            work(job, arrays, device, report)
     except DivergedError:
         sys.exit(ExitCode.INVALID)
     finally:
         dist.destroy_process_group()
 
 
-def _work(job: Job, arrays: Inputs, device: torch.device, report: Callable[[Progress], None]) -> None:
+def work(job: Job, arrays: Inputs, device: torch.device, report: Callable[[Progress], None]) -> None:
+    """Train the job, or search for the parameters to train it with.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
     if job.training.search is None:
         Trainer(job, arrays, device, report).run(Checkpoints(Path(job.checkpoints)))
         return
