@@ -26,7 +26,7 @@ Node = subprocess.Popen[bytes]
 #: Starts node 0 or 1 of two that meet at an endpoint.
 Start = Callable[[int, str], Node]
 #: Long enough that a node can be lost on the way.
-TRAINING = {"epochs": 40, "patience": 40}
+TRAINING = {"epochs": 60, "patience": 60}
 PATIENCE_S = 240
 
 

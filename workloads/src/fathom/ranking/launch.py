@@ -46,9 +46,14 @@ def launch(folder: Path, processes: int) -> None:
         )
     # One thread a process: enough for a ranker, and results do not depend on the machine's cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    arguments = [*nodes().torchrun(), f"--nproc-per-node={processes}", "--module", WORKER, str(folder)]
+    # With torch 2.13 a survivor that stays rank 0 tells its address in the first round only, if the store is
+    # shared; who joins later waits for it in vain (DynamicRendezvousHandler.next_rendezvous).
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    group = nodes()
+    arguments = [*group.torchrun(), f"--nproc-per-node={processes}", "--module", WORKER, str(folder)]
     try:
         with _own_signal_handlers():
+            group.wait_for_host()
             run(parse_args(arguments))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
@@ -60,7 +65,7 @@ def launch(folder: Path, processes: int) -> None:
             f"training process {rank} ended with {failure.exitcode}; its log says why; "
             "another try goes on from the last checkpoint"
         ) from error
-    except (RendezvousError, DistError) as error:
+    except (RendezvousError, DistError, OSError) as error:
         raise TrainingProcessError(
             f"the nodes did not meet, or lost node 0: {error}; another try goes on from the last checkpoint"
         ) from error

@@ -8,13 +8,19 @@ processes are torchrun's to deal and change when nodes come back; numbers of nod
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from fathom.errors import InvalidInputError
 
 #: How long the others may take to come, their pods' start and reading of the data included, in seconds.
-_PATIENCE = 1800
+_PATIENCE: Final = 1800
+#: How long an answer of the store may take once all are there, in seconds.
+_ANSWER: Final = 120
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Nodes:
             return ["--standalone"]
         # Told, not guessed from host names: a pod does not know the name by which others find it.
         # fmt: off
-        conf = {"is_host": int(self.leads), "join_timeout": _PATIENCE, "read_timeout": _PATIENCE}
+        conf = {"is_host": int(self.leads), "join_timeout": _PATIENCE, "read_timeout": _ANSWER}
         return [
             f"--nnodes={self.count}",
             "--rdzv-backend=c10d",
@@ -44,6 +50,23 @@ class Nodes:
             "--rdzv-conf=" + ",".join(f"{key}={value}" for key, value in conf.items()),
         ]
         # fmt: on
+
+    def wait_for_host(self) -> None:
+        """Wait until node 0 can be reached; its name may not be known before its pod runs.
+
+        Raises:
+            OSError: it has not come.
+        """
+        if not self.leads:
+            host, _, port = self.endpoint.rpartition(":")
+            _reach(host.strip("[]"), int(port))
+
+
+@retry(
+    stop=stop_after_delay(_PATIENCE), wait=wait_fixed(1), retry=retry_if_exception_type(OSError), reraise=True
+)
+def _reach(host: str, port: int) -> None:
+    socket.create_connection((host, port), timeout=5).close()
 
 
 def nodes(environment: Mapping[str, str] = os.environ) -> Nodes:
