@@ -22,6 +22,7 @@ from fathom.ranking import bundle, command
 from fathom.ranking.checkpoint import STATE, State
 from fathom_api.tasks import TrainTask
 
+pytestmark = pytest.mark.timeout(900)
 Node = subprocess.Popen[bytes]
 #: Starts node 0 or 1 of two that meet at an endpoint.
 Start = Callable[[int, str], Node]
