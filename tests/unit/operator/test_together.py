@@ -34,7 +34,8 @@ TWO = {"nodes": 2}
 
 
 def training(launchers: frozenset[str] = frozenset(), **changes: Any) -> RecModelSeen:
-    return replace(ranking(**{"spec__training": TWO, **changes}), launchers=launchers)
+    changes.setdefault("spec__training", TWO)
+    return replace(ranking(**changes), launchers=launchers)
 
 
 def plan_of(seen: RecModelSeen) -> Plan:
