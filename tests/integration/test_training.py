@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def test_a_node_that_is_lost_and_comes_back_costs_what_came_after_the_last_check
 
 
 @contextmanager
-def pair(task: TrainTask, folder: Path) -> Iterator[tuple[Start, str]]:
+def pair(task: TrainTask, folder: Path) -> Generator[tuple[Start, str]]:
     """Yield what starts a node of two, and where they meet; leaves no process behind."""
     path, started = folder / "task.json", list[Node]()
     path.write_text(task.model_dump_json(by_alias=True))
