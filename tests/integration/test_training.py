@@ -143,6 +143,8 @@ def same(folder: Path, alone: Path) -> None:
     for name, tensor in expected.items():
         torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-4)
     losses, expected_losses = ([p["loss"] for p in bundle.read_info(each).curve] for each in (folder, alone))
-    assert losses == pytest.approx(expected_losses, abs=1e-4)
+    assert losses[:10] == pytest.approx(expected_losses[:10], abs=1e-4)
+    # Later the order of sums shows: what differs in the seventh digit is learned from for fifty epochs.
+    assert losses == pytest.approx(expected_losses, rel=1e-2)
     # How many nodes there were is no part of what a model is.
     assert bundle.read_info(folder).training == bundle.read_info(alone).training
