@@ -16,7 +16,7 @@ from fathom.ranking.figures import (
     Slice,
     TokenEffect,
     Tokens,
-    Trial,
+    TrialResult,
 )
 from fathom_api.recmodel import Split
 
@@ -76,10 +76,11 @@ def a_slice(name: str, **changes: Any) -> Slice:
 
 def an_evaluation(**changes: Any) -> EvaluationReport:
     trials = [
-        Trial(number=0, state="Complete", value=0.69, parameters={"learningRate": 0.01}),
-        Trial(number=1, state="Pruned", parameters={"learningRate": 0.1}),
-        Trial(number=2, state="Complete", value=0.7, parameters={"learningRate": 0.02}),
+        TrialResult(number=0, pruned=False, epochs=5, value=0.69, parameters={"learningRate": 0.01}),
+        TrialResult(number=1, pruned=True, epochs=1, value=0.6, parameters={"learningRate": 0.1}),
+        TrialResult(number=2, pruned=False, epochs=5, value=0.7, parameters={"learningRate": 0.02}),
     ]
+    search = SearchResult(metric="AUC", trials=trials, best=2, parameters=trials[2].parameters)
     known: dict[str, Any] = {
         "split": Split(strategy="ItemCold"),
         "split_digest": "sha256:cd",
@@ -88,7 +89,7 @@ def an_evaluation(**changes: Any) -> EvaluationReport:
         "items": 30,
         "base_rate": 0.4,
         "arms": {
-            "Captions": an_arm(0.71, search=SearchResult(trials=trials, best=2)),
+            "Captions": an_arm(0.71, search=search),
             "WithoutCaptions": an_arm(0.69),
             "Serving": an_arm(0.7, cost=None),
         },

@@ -373,6 +373,37 @@ RULES = (
         "spec.output.uri must not be the source itself: choose a folder of its own",
     ),
     Refusal(
+        "more processes than a batch has interactions",
+        rec_model(spec__training={"batchSize": 7, "nodes": 2, "processesPerNode": 4}),
+        "training.batchSize",
+        "a batch has fewer interactions than there are processes: raise batchSize, or lower nodes or "
+        "processesPerNode",
+    ),
+    Refusal(
+        "a parameter with both bounds and choices",
+        rec_model(spec__training__search__space=[{"name": "dropout", "low": 0, "high": 0.5, "choices": [0]}]),
+        "training.search.space[0]",
+        "a parameter has either low and high, or choices",
+    ),
+    Refusal(
+        "a parameter without an upper bound",
+        rec_model(spec__training__search__space=[{"name": "dropout", "low": 0}]),
+        "training.search.space[0]",
+        "a parameter has either low and high, or choices",
+    ),
+    Refusal(
+        "bounds the wrong way round",
+        rec_model(spec__training__search__space=[{"name": "dropout", "low": 0.5, "high": 0.1}]),
+        "training.search.space[0].low",
+        "low must be less than high",
+    ),
+    Refusal(
+        "a logarithmic scale from zero",
+        rec_model(spec__training__search__space=[{"name": "dropout", "low": 0, "high": 0.5, "log": True}]),
+        "training.search.space[0].low",
+        "a logarithmic scale has no zero: give a low above 0, or leave log out",
+    ),
+    Refusal(
         "weights that fall",
         rec_model(spec__serving__rollout__steps=steps(50, 10)),
         "serving.rollout.steps",

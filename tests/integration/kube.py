@@ -27,6 +27,7 @@ _PATHS: Final = {
     "Secret": ("api/v1", "secrets"),
     "ServiceAccount": ("api/v1", "serviceaccounts"),
     "PersistentVolumeClaim": ("api/v1", "persistentvolumeclaims"),
+    "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies"),
     "Lease": ("apis/coordination.k8s.io/v1", "leases"),
     "InferenceService": ("apis/serving.kserve.io/v1beta1", "inferenceservices"),
     "Revision": ("apis/serving.knative.dev/v1", "revisions"),

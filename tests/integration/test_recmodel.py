@@ -14,6 +14,7 @@ from integration.waiting import stays, until
 from integration.world import Resource, submit, unique
 
 from fathom_api.meta import Labels
+from fathom_api.progress import Outcome
 
 ARMS = ("train", "train-without", "train-shuffle")
 
@@ -368,3 +369,42 @@ def test_nothing_is_written_when_nothing_has_changed(shop: Namespace) -> None:
         return [each["metadata"]["resourceVersion"] for each in (model.object, service)]
 
     stays("model and service are left alone", versions)
+
+
+def test_several_nodes_train_as_an_indexed_job_that_only_they_can_talk_to(shop: Namespace) -> None:
+    model = movies(shop, spec__training={"nodes": 2, "launcher": "Job"})
+    job = model.job("train")
+    name = job["metadata"]["name"]
+    assert (job["spec"]["completionMode"], job["spec"]["completions"]) == ("Indexed", 2)
+    assert job["spec"]["template"]["spec"]["subdomain"] == name
+    assert shop.get("Service", name)["spec"]["clusterIP"] == "None"
+    assert shop.get("NetworkPolicy", name)["spec"]["policyTypes"] == ["Ingress"]
+
+    model.nodes.succeed(job, succeeded("pvc://data/models"), Outcome(result="Succeeded"))
+    model.nodes.succeed(model.job("evaluate"), evaluated(Captions=0.7))
+
+    assert model.until_stage("Complete")["candidate"]["digest"] == DIGEST
+    until("their meeting place is gone", lambda: not shop.find("Service", name))
+
+
+def test_a_launcher_that_the_cluster_lacks_is_asked_for(shop: Namespace) -> None:
+    model = movies(shop, spec__training={"nodes": 2, "launcher": "TrainJob"})
+    said = model.until_condition("Ready", "False", "LauncherNotInstalled")
+    assert "github.com/kubeflow/trainer" in said
+
+
+def test_another_gate_judges_again_what_was_measured(shop: Namespace) -> None:
+    evaluation = {"gate": {"against": ["WithoutCaptions"], "minDelta": 0.1}}
+    captioned_by = [{"captionJob": captions(shop)}]
+    model = movies(shop, spec__features__captions=captioned_by, spec__evaluation=evaluation)
+    for arm in ARMS:
+        model.nodes.succeed(model.job(arm), succeeded("pvc://data/models"))
+    numbers = evaluated(Captions=0.72, WithoutCaptions=0.70, ShuffledCaptions=0.69)
+    model.nodes.succeed(model.job("evaluate"), numbers)
+    model.until_condition("GatePassed", "False", "GateFailed")
+    before = {job["metadata"]["uid"] for job in model.children("Job")}
+
+    model.spec(evaluation={"gate": {"against": ["WithoutCaptions"], "minDelta": 0.01}})
+
+    model.until_condition("GatePassed", "True", "Complete")
+    assert {job["metadata"]["uid"] for job in model.children("Job")} == before

@@ -9,6 +9,7 @@ from pydantic import Field
 from fathom_api.meta import ApiModel
 from fathom_api.pods import PodTemplate
 from fathom_api.rules import Rule
+from fathom_api.search import Search
 from fathom_api.types import AspectName, ColumnName, DatasetUri, ObjectName, Unique
 
 
@@ -192,8 +193,39 @@ class TrainingTask(ApiModel):
 class Training(ApiModel):
     """How the ranker is trained."""
 
+    RULES = (
+        Rule(
+            "self.batchSize >= self.nodes * self.processesPerNode",
+            "a batch has fewer interactions than there are processes: raise batchSize, or lower nodes or "
+            "processesPerNode",
+            lambda training: training.batch_size >= training.nodes * training.processes_per_node,
+            ".batchSize",
+        ),
+    )
+
+    nodes: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="Pods that train together. More than one need an output volume that all can mount.",
+    )
     processes_per_node: int = Field(
-        default=1, ge=1, le=16, description="Processes in the training pod: torchrun, DDP."
+        default=1, ge=1, le=16, description="Processes in each training pod: torchrun, DDP."
+    )
+    launcher: Literal["Auto", "Job", "JobSet", "TrainJob"] = Field(
+        default="Auto",
+        description="What starts several nodes. Auto: a JobSet where the cluster has that kind, else an "
+        "Indexed Job with a headless Service. TrainJob: Kubeflow Trainer. One node is always a Job.",
+    )
+    max_restarts: int = Field(
+        default=3,
+        ge=0,
+        le=100,
+        description="Times the processes of several nodes are started again from the last checkpoint, all "
+        "together, without new pods.",
+    )
+    search: Search | None = Field(
+        default=None, description="Look for better parameters first; what is searched overrides the spec."
     )
     epochs: int = Field(default=15, ge=1, le=1000, description="Most passes over the training interactions.")
     patience: int = Field(

@@ -18,6 +18,8 @@ ENV_TOKEN_FILE: Final = "FATHOM_PROGRESS_TOKEN_FILE"  # noqa: S105 - the name of
 ENV_CA_FILE: Final = "FATHOM_PROGRESS_CA_FILE"
 ENV_VOLUMES: Final = "FATHOM_VOLUMES"
 TERMINATION_LOG: Final = "/dev/termination-log"
+#: Before the names of parameters that a search chose, among the metrics of an outcome.
+CHOSEN: Final = "chosen."
 
 
 #: The sum over all shards of a job fits the 64 bits that a status has.

@@ -23,7 +23,7 @@ from fathom_api.learning import (
 from fathom_api.meta import ApiModel, StatusModel
 from fathom_api.pods import PodTemplate
 from fathom_api.rules import Rule
-from fathom_api.types import Duration, Timestamp, Unique
+from fathom_api.types import CronSchedule, Duration, Timestamp, Unique
 
 __all__ = [
     "LOWER_IS_BETTER",
@@ -176,6 +176,19 @@ class RecModelSpec(ApiModel):
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What it must beat.")
     serving: Serving | None = Field(default=None, description="How it is served; not at all if unset.")
     output: Output = Field(description="Where model bundles and evaluations go.")
+    schedule: CronSchedule | None = Field(
+        default=None,
+        description="When a new version is trained from what the data are then, as in cron: `0 3 * * 0`. "
+        "What was missed is made up for by one version; none begins while another is under way.",
+    )
+    time_zone: str = Field(
+        default="Etc/UTC", min_length=1, max_length=64, description="Time zone of the schedule."
+    )
+    on_new_captions: Literal["Retrain", "Wait"] = Field(
+        default="Retrain",
+        description="Retrain: new features of a CaptionJob begin a new version. Wait: the next version that "
+        "begins for another reason uses them.",
+    )
 
 
 Stage = Literal[
@@ -237,6 +250,9 @@ class Version(StatusModel):
         description="Image it is served with, fixed when it was first deployed: a new default is for new "
         "versions. `spec.serving.image` goes first.",
     )
+    parameters: dict[str, float] | None = Field(
+        default=None, max_length=16, description="What `spec.training.search` chose."
+    )
     created_at: Timestamp | None = Field(default=None, description="When training began.")
     promoted_at: Timestamp | None = Field(default=None, description="When it got all requests.")
 
@@ -267,6 +283,9 @@ class Rejection(StatusModel):
         default="",
         max_length=253,
         description="What the annotation `fathom.dev/retry` said then: another value has it tried again.",
+    )
+    gate: Gate | None = Field(
+        default=None, description="The gate that refused it: another gate judges it again, without training."
     )
 
 
@@ -314,6 +333,12 @@ class RecModelStatus(StatusModel):
     )
     history: list[Version] = Field(
         default_factory=list[Version], max_length=10, description="Versions served, latest first."
+    )
+    last_retrain: Timestamp | None = Field(
+        default=None, description="When the schedule last began a version."
+    )
+    next_retrain: Timestamp | None = Field(
+        default=None, description="When the schedule begins the next version."
     )
     url: str | None = Field(default=None, description="Where the model answers.")
     last_progress_time: Timestamp | None = Field(default=None, description="When a pod last reported.")

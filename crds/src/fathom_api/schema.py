@@ -53,7 +53,16 @@ def _clean(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
         # An empty object is enough, the API server fills in what lies below from the defaults there; not so
         # where there are rules: it tries them on the default as it stands.
         out["default"] = {}
+    elif isinstance(out.get("default"), dict):
+        out["default"] = _set(out["default"])
     return {key: out[key] for key in sorted(out, key=_position)}
+
+
+def _set(value: Any) -> Any:
+    """Return a default without what is unset in it: the API server has no null."""
+    if isinstance(value, dict):
+        return {key: _set(each) for key, each in value.items() if each is not None}
+    return value
 
 
 def _position(key: str) -> tuple[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from fathom_api import Annotations
 from fathom_operator.jobs import job_patch
@@ -11,6 +12,9 @@ from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import InvalidError
 from fathom_operator.kube.resources import CHILD_KINDS, Obj, Resource
 from fathom_operator.plan import Children, Plan, ref
+
+#: Kinds whose objects, like a Job's template, cannot change once they are there.
+_FIXED: Final = frozenset({"JobSet", "TrainJob", "TrainingRuntime"})
 
 
 class RefusedError(Exception):
@@ -38,6 +42,8 @@ def changes(plan: Plan, children: Children) -> Iterator[Change]:
         elif wanted["kind"] == "Job":
             if patch := job_patch(wanted, existing):
                 yield Change(wanted, patch)
+        elif wanted["kind"] in _FIXED:
+            continue
         elif (_spec_hash(existing), _share(existing)) != (_spec_hash(wanted), _share(wanted)):
             yield Change(wanted)
 

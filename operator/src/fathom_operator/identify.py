@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fathom_api import Labels
 from fathom_api.progress import AUDIENCE
 from fathom_operator.kube.client import Kube
-from fathom_operator.kube.resources import JOBS, OWN_KINDS, PODS, TOKEN_REVIEWS, Obj
+from fathom_operator.kube.resources import JOB_KINDS, OWN_KINDS, PODS, TOKEN_REVIEWS, Obj
 from fathom_operator.owner import parent_key
 from fathom_operator.plan import Key
 
@@ -90,16 +90,28 @@ class Identifier:
         return parts[2], name[0], uid[0]
 
     def _parent(self, pod: Obj) -> Key:
-        """Return whose Job the pod belongs to: by owner references, since labels are anybody's to set."""
+        """Return whose Job the pod belongs to: by owner references, since labels are anybody's to set.
+
+        The Job is ours, or that of a JobSet of ours, or of the JobSet of a TrainJob of ours.
+        """
         meta = pod["metadata"]
         parent, uid = parent_key(pod), meta.get("labels", {}).get(Labels.UID)
-        job_name = _controller(meta.get("ownerReferences", []), "Job")
-        job = self._kube.get(JOBS, meta["namespace"], job_name) if job_name else None
-        owners = job["metadata"].get("ownerReferences", []) if job else []
-        if parent is None or parent.kind not in OWN_KINDS or not any(o["uid"] == uid for o in owners):
-            raise UnknownPodError(f"pod {meta['namespace']}/{meta['name']} does no work of ours")
-        return parent
+        if parent is not None and parent.kind in OWN_KINDS:
+            owner = _controller(pod)
+            for _ in JOB_KINDS:
+                if owner is None or owner["kind"] not in JOB_KINDS:
+                    break
+                maker = self._kube.get(JOB_KINDS[owner["kind"]], meta["namespace"], owner["name"])
+                if maker is not None and any(o["uid"] == uid for o in _owners(maker)):
+                    return parent
+                owner = _controller(maker) if maker else None
+        raise UnknownPodError(f"pod {meta['namespace']}/{meta['name']} does no work of ours")
 
 
-def _controller(references: list[Obj], kind: str) -> str | None:
-    return next((r["name"] for r in references if r.get("controller") and r["kind"] == kind), None)
+def _controller(obj: Obj) -> Obj | None:
+    """Return the reference to the controller of `obj`."""
+    return next((owner for owner in _owners(obj) if owner.get("controller")), None)
+
+
+def _owners(obj: Obj) -> list[Obj]:
+    return obj["metadata"].get("ownerReferences", [])

@@ -13,7 +13,7 @@ from fathom_api import Annotations
 from fathom_api.meta import StatusModel
 from fathom_operator.claims import claims_in
 from fathom_operator.kube.client import Kube
-from fathom_operator.kube.resources import CLAIMS, CONFIG_MAPS, JOBS, PODS, Obj, Resource
+from fathom_operator.kube.resources import CLAIMS, CONFIG_MAPS, JOB_KINDS, JOBS, PODS, Obj, Resource
 from fathom_operator.owner import Owner, owner_of
 from fathom_operator.plan import Children, Key, Ref
 from fathom_operator.reports import Report
@@ -79,8 +79,8 @@ def pods_of(kube: Kube, owner: Owner) -> tuple[PodView, ...]:
 
 
 def jobs_in(children: Children) -> tuple[JobView, ...]:
-    """Return the Jobs among `children`."""
-    return tuple(job_view(child) for key, child in children.items() if key.kind == "Job")
+    """Return what runs pods among `children`: Jobs, JobSets and TrainJobs."""
+    return tuple(job_view(child) for key, child in children.items() if key.kind in JOB_KINDS)
 
 
 def missing_claims(kube: Kube, namespace: str, spec: Obj) -> frozenset[str]:

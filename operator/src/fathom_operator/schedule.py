@@ -16,36 +16,37 @@ _MACROS: Final = {
 }
 
 
-def next_time(schedule: str, time_zone: str, after: datetime) -> datetime:
+def next_time(schedule: str, time_zone: str, after: datetime, *, field: str = "spec.refresh") -> datetime:
     """Return the first time of `schedule` after `after`, in UTC.
 
     A time that the clocks skip in spring is taken right after the gap; one that they repeat comes once.
+    `field` holds `schedule` and `timeZone`.
 
     Raises:
         ValueError: there is no such schedule or time zone; the message says the fix.
     """
-    begin = after.astimezone(_zone(time_zone))
+    begin = after.astimezone(_zone(time_zone, field))
     try:
         return next(CronSim(_MACROS.get(schedule, schedule), begin)).astimezone(UTC)
     except StopIteration as error:
-        raise ValueError(_refusal(schedule, "it never comes")) from error
+        raise ValueError(_refusal(field, schedule, "it never comes")) from error
     except CronSimError as error:
-        raise ValueError(_refusal(schedule, str(error).lower())) from error
+        raise ValueError(_refusal(field, schedule, str(error).lower())) from error
 
 
-def _zone(name: str) -> ZoneInfo:
+def _zone(name: str, field: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     # A name that is a folder, or leads out of the database, is no time zone either.
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(
-            f"spec.refresh.timeZone: there is no time zone {name}: name one of the IANA database, such as "
+            f"{field}.timeZone: there is no time zone {name}: name one of the IANA database, such as "
             "Europe/Berlin or Etc/UTC"
         ) from error
 
 
-def _refusal(schedule: str, why: str) -> str:
+def _refusal(field: str, schedule: str, why: str) -> str:
     return (
-        f"spec.refresh.schedule: {schedule} is no schedule ({why}): write minute, hour, day of month, month "
+        f"{field}.schedule: {schedule} is no schedule ({why}): write minute, hour, day of month, month "
         "and day of week, as in 0 3 * * *"
     )

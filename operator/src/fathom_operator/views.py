@@ -15,6 +15,8 @@ from fathom_operator.kube.resources import Obj
 
 #: Name of the container that does the work.
 CONTAINER: Final = "fathom"
+#: Name of the part of a JobSet that our pods are; short, since names of pods are made from it.
+REPLICATED_JOB: Final = "n"
 _INDEX: Final = "batch.kubernetes.io/job-completion-index"
 #: Reasons for which a container waits that somebody must do something about.
 _STUCK: Final = frozenset(
@@ -78,11 +80,12 @@ class PodView:
 
 @dataclass(frozen=True)
 class JobView:
-    """A Job of ours."""
+    """A Job of ours, or a JobSet or TrainJob that makes one."""
 
     name: str
     stage: str
     run: str
+    kind: str = "Job"
     complete: bool = False
     failed: bool = False
     reason: str = ""
@@ -98,10 +101,23 @@ class JobView:
     started: str | None = None
     ended: str | None = None
 
+    #: Whether its pods work together, so that they have a Service and a NetworkPolicy of their own.
+    together: bool = False
+
     @property
     def finished(self) -> bool:
         """Return whether it will not change any more."""
         return self.complete or self.failed
+
+    @property
+    def pods_job(self) -> str:
+        """Return the name of the Job that makes the pods."""
+        return self.name if self.kind == "Job" else child_job(self.name)
+
+
+def child_job(name: str) -> str:
+    """Return the name of the one Job that a JobSet (or a TrainJob's) of this name makes."""
+    return f"{name}-{REPLICATED_JOB}-0"
 
 
 def pod_view(pod: Obj) -> PodView:
@@ -134,14 +150,18 @@ def pod_view(pod: Obj) -> PodView:
 
 
 def job_view(job: Obj) -> JobView:
-    """Return what we want to know of `job`."""
-    meta, status = job["metadata"], job.get("status", {})
-    complete, failed = _condition(status, "Complete"), _condition(status, "Failed")
+    """Return what we want to know of `job`: a Job, a JobSet or a TrainJob."""
+    meta, status, kind = job["metadata"], job.get("status", {}), job.get("kind", "Job")
+    complete = _condition(status, "Completed" if kind == "JobSet" else "Complete")
+    failed = _condition(status, "Failed")
+    template: Obj = job["spec"].get("template", {}) if kind == "Job" else {}
     end = complete if complete.get("status") == "True" else failed
     return JobView(
         name=meta["name"],
         stage=meta["labels"].get(Labels.STAGE, ""),
         run=meta["labels"].get(Labels.RUN, ""),
+        kind=kind,
+        together=kind != "Job" or "subdomain" in template.get("spec", {}),
         complete=complete.get("status") == "True",
         failed=failed.get("status") == "True",
         reason=end.get("reason", ""),

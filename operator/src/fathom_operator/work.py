@@ -8,7 +8,7 @@ replaced when the how changes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from fathom_api import Annotations, ExitCode, Labels
 from fathom_api.meta import ApiModel
@@ -20,6 +20,8 @@ from fathom_operator.owner import Owner
 from fathom_operator.plan import Ref
 from fathom_operator.platform import Platform
 from fathom_operator.pods import TASK_FOLDER, worker_pod
+from fathom_operator.together import Pods, Together
+from fathom_operator.together import objects as together_objects
 from fathom_operator.views import CONTAINER, JobView, PodView
 
 
@@ -40,6 +42,8 @@ class Work:
     #: Shards of an Indexed Job, with how many pods work at once; None for a Job of one pod.
     shards: int | None = None
     parallelism: int = 1
+    #: Several pods that do it together; None for pods that know nothing of each other.
+    together: Together | None = None
     #: Whatever is new when somebody asks for another try: a failed Job is then replaced.
     retry: str = ""
     #: Further variables of the pods, as a container has them.
@@ -58,16 +62,23 @@ class Work:
     def name(self) -> str:
         """Return the name of the Job and of its ConfigMap."""
         how = [self.run, self.template.document(), self.backoff_limit, self.retry, *self.env]
-        return f"{self.owner.name}-{self.stage}-{short(how)}"
+        if self.together is None:
+            return f"{self.owner.name}-{self.stage}-{short(how)}"
+        # Pods that have names get them from this one, with more behind it: there is no room for the stage.
+        return f"{self.owner.name}-{short([*how, asdict(self.together)])}"
 
-    def objects(self, platform: Platform) -> tuple[Obj, Obj]:
-        """Return the task's ConfigMap and the Job."""
+    def objects(self, platform: Platform) -> tuple[Obj, ...]:
+        """Return the task's ConfigMap and the Job, with what the Job needs first."""
         labels = self.owner.labels(self.stage, self.run)
         data = {"task.json": self.task.model_dump_json(by_alias=True, exclude_none=True, indent=2)}
         if platform.progress_ca:
             data["ca.crt"] = platform.progress_ca
         config_map = self.owner.child(CONFIG_MAPS, self.name, labels, {"data": data})
         queue = {Labels.QUEUE: self.queue_name} if self.queue_name else {}
+        if self.together is not None:
+            template = self._template(labels, platform, self.together.env(self.name))
+            pods = Pods(self.owner, self.name, labels, queue, template, _failure_policy(), self.backoff_limit)
+            return config_map, *together_objects(pods, self.together)
         body = {"spec": self._job(labels, platform)}
         job = self.owner.child(JOBS, self.name, labels | queue, body)
         # These two come and go in a Job's life; neither is part of what it is.
@@ -77,7 +88,7 @@ class Work:
             job["metadata"]["annotations"][Annotations.CHECKPOINT] = self.checkpoint
         return config_map, job
 
-    def _job(self, labels: dict[str, str], platform: Platform) -> Obj:
+    def _template(self, labels: dict[str, str], platform: Platform, env: Iterable[Obj] = ()) -> Obj:
         pod = worker_pod(
             self.template,
             platform,
@@ -86,14 +97,17 @@ class Work:
             task_config_map=self.name,
             claims=claims_in(self.task.document()),
             writable=self.writes,
-            env=self.env,
+            env=(*self.env, *env),
         )
+        return {"metadata": {"labels": labels}, "spec": pod}
+
+    def _job(self, labels: dict[str, str], platform: Platform) -> Obj:
         spec: Obj = {
             "parallelism": self.parallelism,
             "podFailurePolicy": _failure_policy(),
             # A pod is replaced when it has ended, not while it ends: two must not write one shard.
             "podReplacementPolicy": "Failed",
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": self._template(labels, platform),
         }
         if self.shards is None:
             return spec | {"completions": 1, "backoffLimit": self.backoff_limit}
@@ -128,15 +142,23 @@ def state_of(work: Work, jobs: Iterable[JobView], pods: Iterable[PodView]) -> Wo
     same = [job for job in jobs if (job.stage, job.run) == (work.stage, work.run)]
     done = next((job for job in same if job.complete), None)
     job = done or next((job for job in same if job.name == work.name), None)
-    return WorkState(job, tuple(pod for pod in pods if job is not None and pod.job == job.name))
+    return WorkState(job, tuple(pod for pod in pods if job is not None and pod.job == job.pods_job))
 
 
 def superfluous(works: Iterable[Work], jobs: Iterable[JobView]) -> tuple[Ref, ...]:
-    """Return the Jobs, with their ConfigMaps, that no work of `works` counts on."""
+    """Return the Jobs, with what was made for them, that no work of `works` counts on."""
     names = {work.name for work in works}
     runs = {(work.stage, work.run) for work in works}
-    gone = [j.name for j in jobs if j.name not in names and not (j.complete and (j.stage, j.run) in runs)]
-    return tuple(Ref(kind, name) for name in gone for kind in ("Job", "ConfigMap"))
+    gone = [j for j in jobs if j.name not in names and not (j.complete and (j.stage, j.run) in runs)]
+    return tuple(each for job in gone for each in parts_of(job))
+
+
+def parts_of(job: JobView) -> tuple[Ref, ...]:
+    """Return a Job and what was made for it, as far as it goes with the Job."""
+    kinds = [job.kind, "ConfigMap"]
+    if job.kind == "TrainJob":
+        kinds.append("TrainingRuntime")
+    return tuple(Ref(kind, job.name) for kind in kinds)
 
 
 def _failure_policy() -> Obj:

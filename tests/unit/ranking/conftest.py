@@ -8,9 +8,7 @@ import torch
 import torch.distributed as dist
 from builders.worlds import make_world, train_task
 
-from fathom.ranking import command, inputs
-from fathom.ranking.checkpoint import Checkpoints
-from fathom.ranking.training import Trainer
+from fathom.ranking import command, inputs, worker
 from fathom_api.progress import Outcome
 from fathom_api.tasks import TrainTask
 
@@ -25,8 +23,7 @@ def work_here(folder: Path, processes: int) -> None:
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
         job, arrays = inputs.read(folder, torch.device("cpu"))
-        trainer = Trainer(job, arrays, torch.device("cpu"), lambda progress: None)
-        trainer.run(Checkpoints(Path(job.checkpoints)))
+        worker.work(job, arrays, torch.device("cpu"), lambda progress: None)
     finally:
         dist.destroy_process_group()
         torch.set_num_threads(threads)

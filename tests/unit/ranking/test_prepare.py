@@ -212,12 +212,6 @@ def damaged(world: Path) -> None:
         ),
         pytest.param({}, unsealed, "never finished", id="features that are not finished"),
         pytest.param({}, damaged, "differs from its manifest", id="features that have changed"),
-        pytest.param(
-            {"training": {"batchSize": 1, "processesPerNode": 2}},
-            None,
-            "too few rows",
-            id="more processes than rows",
-        ),
     ],
 )
 def test_refusals(changes: dict[str, Any], harm: Any, complaint: str, tmp_path: Path) -> None:

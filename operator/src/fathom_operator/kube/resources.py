@@ -35,6 +35,10 @@ class Resource:
 CAPTION_JOBS: Final = Resource(GROUP, VERSION, "captionjobs", "CaptionJob")
 REC_MODELS: Final = Resource(GROUP, VERSION, "recmodels", "RecModel")
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
+JOB_SETS: Final = Resource("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet")
+TRAIN_JOBS: Final = Resource("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob")
+TRAINING_RUNTIMES: Final = Resource("trainer.kubeflow.org", "v1alpha1", "trainingruntimes", "TrainingRuntime")
+NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 SERVICES: Final = Resource("", "v1", "services", "Service")
@@ -49,6 +53,11 @@ INFERENCE_SERVICES: Final = Resource("serving.kserve.io", "v1beta1", "inferences
 REVISIONS: Final = Resource("serving.knative.dev", "v1", "revisions", "Revision")
 
 OWN_KINDS: Final = {resource.kind: resource for resource in (CAPTION_JOBS, REC_MODELS)}
+#: What runs pods of ours to an end.
+JOB_KINDS: Final = {resource.kind: resource for resource in (JOBS, JOB_SETS, TRAIN_JOBS)}
 CHILD_KINDS: Final = {
-    resource.kind: resource for resource in (JOBS, CONFIG_MAPS, SERVICES, INFERENCE_SERVICES)
-}
+    resource.kind: resource
+    for resource in (
+        *JOB_KINDS.values(), TRAINING_RUNTIMES, CONFIG_MAPS, SERVICES, NETWORK_POLICIES, INFERENCE_SERVICES,
+    )
+}  # fmt: skip

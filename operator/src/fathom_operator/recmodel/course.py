@@ -1,9 +1,9 @@
-"""The work of a version: one training Job an arm, then the evaluation, each a Job of one pod."""
+"""The work of a version: one training Job an arm, of one pod or more, then the evaluation, of one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fathom_api import RecModelSpec
@@ -15,6 +15,7 @@ from fathom_operator.claims import claims_in, join
 from fathom_operator.owner import Owner
 from fathom_operator.platform import Platform
 from fathom_operator.recmodel.versions import what_is_learned
+from fathom_operator.together import Together
 from fathom_operator.work import Work
 
 _FOLDERS: Final[dict[Arm, str]] = {
@@ -42,6 +43,8 @@ class Course:
     features: Mapping[str, Artifact]
     stable: Version | None
     retry: str
+    #: How several pods train together, None for one.
+    together: Together | None = None
 
     @property
     def output(self) -> str:
@@ -98,7 +101,7 @@ class Course:
             training=what_is_learned(self.spec.training),
             output=self.bundle(arm),
         )
-        return self._work(_STAGES[arm], "train", task)
+        return replace(self._work(_STAGES[arm], "train", task), together=self.together)
 
     def _captions(self) -> dict[str, str]:
         return {name: artifact.uri for name, artifact in self.features.items()}

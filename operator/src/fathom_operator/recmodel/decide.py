@@ -19,11 +19,13 @@ from fathom_operator.plan import Plan, Ref
 from fathom_operator.platform import Platform
 from fathom_operator.recmodel.course import Course
 from fathom_operator.recmodel.gate import failed
+from fathom_operator.recmodel.launcher import missing, together
 from fathom_operator.recmodel.needs import Needs, needs
 from fathom_operator.recmodel.observe import RecModelSeen
+from fathom_operator.recmodel.retrain import in_use, look_again, scheduled
 from fathom_operator.recmodel.serve import Served, Situation, nothing, serve
 from fathom_operator.recmodel.status import finished
-from fathom_operator.recmodel.train import progress, superfluous_now
+from fathom_operator.recmodel.train import all_measured, judged, progress, superfluous_now
 from fathom_operator.recmodel.versions import active_rejection, promoted, version_name, with_rejection
 from fathom_operator.times import text
 from fathom_operator.work import Work
@@ -51,15 +53,19 @@ def decide(seen: RecModelSeen, platform: Platform) -> Plan:
     """Return what shall be."""
     if seen.spec is None:
         return refuse(seen, seen.invalid)
+    try:
+        status = scheduled(seen, seen.spec)
+    except ValueError as error:
+        return refuse(seen, str(error))
     needed = needs(seen)
-    want = _want(seen, seen.spec, platform, needed)
+    want = _want(seen, seen.spec, platform, needed, status)
     plan = _not_served(seen, want) if seen.spec.serving is None else _served(seen, seen.spec, want, platform)
     work = want.work.objects(platform) if want.work else ()
     return replace(
         plan,
         desired=(*work, *plan.desired),
         delete=(*want.delete, *plan.delete),
-        look_again=min((s for s in (plan.look_again, want.look_again) if s is not None), default=None),
+        look_again=_soonest(plan.look_again, want.look_again, look_again(status, seen.now)),
         waits_for=needed.waits_for,
     )
 
@@ -70,17 +76,25 @@ def refuse(seen: RecModelSeen, message: str) -> Plan:
     return finished(seen, seen.status, seen.status.stage, "Stalled", why, serving=None)
 
 
-def _want(seen: RecModelSeen, spec: RecModelSpec, platform: Platform, needed: Needs) -> Want:
-    status = seen.status.model_copy(update={"observed_generation": seen.generation})
+def _soonest(*seconds: float | None) -> float | None:
+    return min((s for s in seconds if s is not None), default=None)
+
+
+def _want(
+    seen: RecModelSeen, spec: RecModelSpec, platform: Platform, needed: Needs, status: RecModelStatus
+) -> Want:
+    status = status.model_copy(update={"observed_generation": seen.generation})
     if needed.missing is not None:
         state: State = "Stalled" if needed.stalled else "Reconciling"
         return Want(_without_rollout(status), "Pending", needed.missing, state)
-    version = version_name(spec, needed.features)
-    status = status.model_copy(update={"features": list(needed.features.values())})
+    features = in_use(spec, status, needed.features)
+    version = version_name(spec, features, status.last_retrain)
+    status = status.model_copy(update={"features": list(features.values())})
     if status.candidate is None or status.candidate.name != version:
         status = _without_rollout(status)
     judge = _judged_against(status, version)
-    course = Course(spec, seen.owner, platform, version, needed.features, judge, seen.retry)
+    group = together(spec.training, seen.launchers, seen.jobs)
+    course = Course(spec, seen.owner, platform, version, features, judge, seen.retry, group)
     return _settled(seen, course, status) or _next(seen, course, status)
 
 
@@ -99,7 +113,7 @@ def _settled(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Want
         return Want(
             status, "Serving", Failure(Reason.SERVING, f"{course.version} is served"), "Ready", delete=delete
         )
-    rejection = active_rejection(status, course.version, seen.retry)
+    rejection = active_rejection(status, course.version, seen.retry, course.spec.evaluation.gate)
     if rejection is not None and course.spec.serving is not None:
         return _rejected(_without_rollout(status), rejection, delete)
     candidate = status.candidate
@@ -107,14 +121,16 @@ def _settled(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Want
         return None
     if status.rollout is not None and course.spec.serving is not None:
         return _deploying(course, status, candidate, delete)
-    if course.spec.serving is None and status.stage == "Complete":
-        return _complete(status, delete)
+    if course.spec.serving is None and status.stage == "Complete" and all_measured(course, status):
+        return _complete(judged(course, status), delete)
     return None
 
 
 def _next(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Want:
     if seen.missing_claims:
         return _missing_claims(seen, status)
+    if lacking := missing(course.spec.training, seen.launchers):
+        return Want(status, "Pending", lacking, "Stalled", look_again=_LOOK_FOR_MODE)
     now = progress(seen, course, status)
     if now.stage != "Judged":
         state: State = "Stalled" if now.stalled else "Reconciling"
@@ -126,7 +142,7 @@ def _next(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Want:
         return _deploying(course, now.status, candidate, now.delete)
     rejection = _rejection(
         seen, now.status, course.version, Reason.GATE_FAILED, closed or "nothing was trained"
-    )
+    ).model_copy(update={"gate": course.spec.evaluation.gate})
     return _rejected(with_rejection(now.status, rejection), rejection, now.delete)
 
 
@@ -148,11 +164,16 @@ def _complete(status: RecModelStatus, delete: tuple[Ref, ...]) -> Want:
 
 
 def _rejected(status: RecModelStatus, rejection: Rejection, delete: tuple[Ref, ...]) -> Want:
+    value = rejection.name if rejection.retry != rejection.name else "a new value"
     message = (
-        f"{rejection.name} was rejected: {rejection.message}. Change the spec, or set the annotation "
-        f"fathom.dev/retry to {rejection.name if rejection.retry != rejection.name else 'a new value'}"
+        f"{rejection.name} was rejected: {rejection.message}. Change the spec{_or_gate(rejection)}, or set "
+        f"the annotation fathom.dev/retry to {value}"
     )
     return Want(status, "Rejected", Failure(rejection.reason, message), "Stalled", delete=delete)
+
+
+def _or_gate(rejection: Rejection) -> str:
+    return " (another gate judges it again, without training)" if rejection.gate else ""
 
 
 def _missing_claims(seen: RecModelSeen, status: RecModelStatus) -> Want:

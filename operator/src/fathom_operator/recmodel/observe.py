@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from fathom_api import CaptionJobStatus, ConditionType, RecModelSpec, RecModelStatus
 from fathom_api.captionjob import FeatureArtifact
@@ -12,10 +13,14 @@ from fathom_operator.kube.resources import (
     CAPTION_JOBS,
     CONFIG_MAPS,
     INFERENCE_SERVICES,
-    JOBS,
+    JOB_KINDS,
+    JOB_SETS,
+    NETWORK_POLICIES,
     REC_MODELS,
     REVISIONS,
     SERVICES,
+    TRAIN_JOBS,
+    TRAINING_RUNTIMES,
     Obj,
 )
 from fathom_operator.observation import (
@@ -33,6 +38,15 @@ from fathom_operator.plan import Key
 from fathom_operator.recmodel.services import RevisionView, ServiceView, revision_view, service_view
 from fathom_operator.reports import Reports
 from fathom_operator.times import Clock
+
+_OWNED: Final = (
+    *JOB_KINDS.values(),
+    TRAINING_RUNTIMES,
+    CONFIG_MAPS,
+    SERVICES,
+    NETWORK_POLICIES,
+    INFERENCE_SERVICES,
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,8 @@ class RecModelSeen(Seen[RecModelSpec, RecModelStatus]):
     revisions: dict[str, RevisionView] = field(default_factory=dict[str, RevisionView])
     #: API groups that serving needs and the cluster does not have.
     not_installed: tuple[str, ...] = ()
+    #: Kinds beside Job that the cluster has for several nodes; not looked for where one is asked for.
+    launchers: frozenset[str] = frozenset()
 
 
 def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> RecModelSeen | None:
@@ -64,7 +80,7 @@ def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> RecModelSee
     if obj is None:
         return None
     owner = owner_of(obj)
-    children = owned(kube, owner, (JOBS, CONFIG_MAPS, SERVICES, INFERENCE_SERVICES))
+    children = owned(kube, owner, _OWNED)
     spec, invalid = parse_spec(RecModelSpec, obj)
     revisions = kube.items(REVISIONS, key.namespace, owner.selector) if _knative(spec) else []
     return RecModelSeen(
@@ -82,6 +98,7 @@ def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> RecModelSee
         services={r.name: service_view(o) for r, o in children.items() if r.kind == INFERENCE_SERVICES.kind},
         revisions={revision["metadata"]["name"]: revision_view(revision) for revision in revisions},
         not_installed=_not_installed(kube, spec),
+        launchers=_launchers(kube, spec),
     )
 
 
@@ -117,3 +134,9 @@ def _not_installed(kube: Kube, spec: RecModelSpec | None) -> tuple[str, ...]:
         return ()
     needed = [INFERENCE_SERVICES, REVISIONS] if _knative(spec) else [INFERENCE_SERVICES]
     return tuple(resource.group for resource in needed if not kube.served(resource))
+
+
+def _launchers(kube: Kube, spec: RecModelSpec | None) -> frozenset[str]:
+    if spec is None or spec.training.nodes == 1:
+        return frozenset()
+    return frozenset(resource.kind for resource in (JOB_SETS, TRAIN_JOBS) if kube.served(resource))

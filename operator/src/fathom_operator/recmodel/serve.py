@@ -57,8 +57,12 @@ def serve(it: Situation) -> Served:
 
 def nothing(seen: RecModelSeen) -> Served:
     """Return a plan that serves nothing and removes what was served."""
-    kinds = {INFERENCE_SERVICES.kind, SERVICES.kind}
-    return Served(delete=tuple(child for child in seen.children if child.kind in kinds))
+    route = Ref(SERVICES.kind, seen.owner.name)
+    return Served(
+        delete=tuple(
+            child for child in seen.children if child.kind == INFERENCE_SERVICES.kind or child == route
+        )
+    )
 
 
 def _knative(it: Situation) -> Served:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from fathom_api import Reason, RecModelStatus
+from fathom_api.progress import CHOSEN, Outcome
 from fathom_api.recmodel import Arm, ArmMetrics, GateVerdict, Metrics, TrainingStatus, Version
 from fathom_operator.failures import Failure, why_failed, why_waiting
 from fathom_operator.plan import Ref
@@ -46,7 +47,7 @@ def progress(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Prog
     training, evaluation = course.training(), course.evaluation()
     states: States = {arm: state_of(work, seen.jobs, seen.pods) for arm, work in training.items()}
     status = _trained(seen, course, status, states)
-    delete = superfluous([*training.values(), evaluation], seen.jobs)
+    delete = superfluous_now(seen, course)
     for arm, work in training.items():
         if not states[arm].complete:
             return _at_work(
@@ -59,8 +60,30 @@ def progress(seen: RecModelSeen, course: Course, status: RecModelStatus) -> Prog
 
 
 def superfluous_now(seen: RecModelSeen, course: Course) -> tuple[Ref, ...]:
-    """Return Jobs of other versions."""
-    return superfluous([*course.training().values(), course.evaluation()], seen.jobs)
+    """Return Jobs of other versions, and how pods met that have met."""
+    works = [*course.training().values(), course.evaluation()]
+    return (*superfluous(works, seen.jobs), *_meeting_places(seen, works))
+
+
+def all_measured(course: Course, status: RecModelStatus) -> bool:
+    """Return whether the latest evaluation has all that the gate compares."""
+    return {*course.spec.evaluation.gate.against} - {"Serving"} <= {m.arm for m in status.metrics}
+
+
+def judged(course: Course, status: RecModelStatus) -> RecModelStatus:
+    """Return `status` with the verdicts of the gate as it is now on what was measured."""
+    verdicts = judge(course.spec.evaluation.gate, _by_arm(status.metrics))
+    return status.model_copy(update={"gates": verdicts})
+
+
+def _meeting_places(seen: RecModelSeen, works: list[Work]) -> tuple[Ref, ...]:
+    """Return the Services and NetworkPolicies of pods that worked together and are done."""
+    wanted = {work.name for work in works if not state_of(work, seen.jobs, seen.pods).complete}
+    needed = wanted | {job.name for job in seen.jobs if not job.finished}
+    # The Service of the resource's own name is the way to what is served.
+    needed.add(seen.owner.name)
+    kinds = {"Service", "NetworkPolicy"}
+    return tuple(child for child in seen.children if child.kind in kinds and child.name not in needed)
 
 
 def _at_work(
@@ -76,7 +99,9 @@ def _at_work(
         return Progressed(status, "Failed", why_failed(state), stalled=True, delete=delete)
     why = Failure(Reason.TRAINING if stage == "Training" else Reason.EVALUATING, doing)
     if state.job is not None and state.job.suspended:
-        why = Failure(Reason.QUEUED, f"Job {state.job.name} is suspended: it waits for its queue")
+        why = Failure(
+            Reason.QUEUED, f"{state.job.kind} {state.job.name} is suspended: it waits for its queue"
+        )
     elif waiting := why_waiting(state.pods):
         secret = waiting.reason == Reason.MISSING_SECRET
         why = Failure(waiting.reason if secret else why.reason, waiting.message)
@@ -85,7 +110,7 @@ def _at_work(
 
 def _trained(seen: RecModelSeen, course: Course, status: RecModelStatus, states: States) -> RecModelStatus:
     """Return `status` with the candidate and how far its training is."""
-    tallies: Tallies = {arm: tally(state, seen.reports) for arm, state in states.items()}
+    tallies: Tallies = {arm: _tally(seen, state) for arm, state in states.items()}
     before = status.candidate
     if before is None or before.name != course.version:
         before = Version(name=course.version, created_at=text(seen.now))
@@ -95,6 +120,7 @@ def _trained(seen: RecModelSeen, course: Course, status: RecModelStatus, states:
         update={
             "uri": course.bundle("Captions"),
             "digest": (outcome.digest if outcome else None) or before.digest,
+            "parameters": _chosen(outcome) or before.parameters,
         }
     )
     heard = max((t.last_at for t in tallies.values() if t.last_at), default=None)
@@ -105,6 +131,22 @@ def _trained(seen: RecModelSeen, course: Course, status: RecModelStatus, states:
             "last_progress_time": text(heard) if heard else status.last_progress_time,
         }
     )
+
+
+def _tally(seen: RecModelSeen, state: WorkState) -> Tally:
+    """Return what the pods of a training say.
+
+    Of those that work together one speaks for all, another one after a restart: the latest word counts.
+    """
+    said = {pod.uid: seen.reports[pod.uid] for pod in state.pods if pod.uid in seen.reports}
+    latest = max(said, key=lambda uid: said[uid].at, default=None)
+    return tally(state, {latest: said[latest]} if latest else {})
+
+
+def _chosen(outcome: Outcome | None) -> dict[str, float] | None:
+    """Return the parameters that a search chose."""
+    numbers = finite(outcome.progress.metrics) if outcome else {}
+    return {n.removeprefix(CHOSEN): v for n, v in numbers.items() if n.startswith(CHOSEN)} or None
 
 
 def _training_status(
@@ -136,9 +178,8 @@ def _evaluated(
         lost = (Ref("Job", state.job.name), Ref("ConfigMap", state.job.name))
         return Progressed(status, "Evaluating", again, delete=(*delete, *lost))
     status = _measured(course, status, told)
-    verdicts = judge(course.spec.evaluation.gate, _by_arm(status.metrics))
-    status = status.model_copy(update={"gates": verdicts})
-    return Progressed(status, "Judged", Failure(Reason.COMPLETE, _in_words(verdicts)), delete=delete)
+    status = judged(course, status)
+    return Progressed(status, "Judged", Failure(Reason.COMPLETE, _in_words(status.gates)), delete=delete)
 
 
 def _told(course: Course, status: RecModelStatus, state: WorkState) -> dict[str, Metrics]:

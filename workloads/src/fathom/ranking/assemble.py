@@ -15,7 +15,7 @@ from fathom_api.recmodel import Training
 from fathom_api.tasks import TrainTask
 
 #: Parts of `training` that say where it runs, which is no part of what comes out.
-PLACE: Final = {"template", "backoff_limit", "queue_name"}
+PLACE: Final = {"template", "backoff_limit", "queue_name", "nodes", "launcher", "max_restarts"}
 
 
 def program() -> str:

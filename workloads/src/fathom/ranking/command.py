@@ -15,16 +15,17 @@ import torch
 from fathom import manifest, storage
 from fathom.errors import InvalidInputError
 from fathom.progress import reporter
-from fathom.ranking import assemble, bundle, cost, evaluation, findings, inputs, interactions, split
+from fathom.ranking import assemble, bundle, cost, evaluation, findings, inputs, interactions, split, trials
 from fathom.ranking.bundle import BundleInfo
 from fathom.ranking.checkpoint import Checkpoints, State
 from fathom.ranking.figures import Cost
 from fathom.ranking.findings import EVALUATION
 from fathom.ranking.inputs import Job
 from fathom.ranking.launch import launch
+from fathom.ranking.nodes import nodes
 from fathom.ranking.prepare import Prepared, prepare
 from fathom.storage import digest_bytes, digest_files, existing_local
-from fathom_api.progress import Outcome, Progress
+from fathom_api.progress import CHOSEN, Outcome, Progress
 from fathom_api.tasks import EvaluateTask, TrainTask
 
 CHECKPOINTS: Final = ".checkpoints"
@@ -47,17 +48,27 @@ def train(task: TrainTask) -> Outcome:
     """
     folder = storage.local(task.output)
     made_from = _made_from(task)
-    if (done := manifest.read(folder)) is not None and done.made_from == made_from:
-        _log.info("%s: already trained from the same data and parameters", folder)
-        return _outcome(task, bundle.read_info(folder), manifest.verify(folder))
+    if (done := _done(task, folder, made_from)) is not None:
+        return done
     began = time.monotonic()
+    leads = nodes().leads
     prepared = prepare(task)
     _log.info("%s", assemble.summary(prepared))
+    if (done := _done(task, folder, made_from)) is not None:
+        # Another node has written it while this one, come back, was reading.
+        return done
     checkpoints = folder / CHECKPOINTS
     checkpoints.mkdir(parents=True, exist_ok=True)
-    state = _run(task, prepared, checkpoints, made_from)
-    weights = Checkpoints(checkpoints).best(state)
-    info = assemble.info(task, prepared, state, weights)
+    job = _run(task, prepared, checkpoints, made_from)
+    if not leads:
+        return Outcome(result="Succeeded", uri=task.output)
+    state = Checkpoints(Path(job.checkpoints)).state(job.made_from)
+    weights = Checkpoints(Path(job.checkpoints)).best(state)
+    trained = task.model_copy(update={"model": job.model, "training": job.training})
+    info = assemble.info(trained, prepared, state, weights)
+    found = trials.read(checkpoints)
+    if found is not None:
+        shutil.copyfile(checkpoints / trials.RESULT, folder / trials.RESULT)
     sealed = bundle.save(folder, info, assemble.parts(prepared, weights), made_from=made_from)
     cost.write(folder, _cost(task, state, time.monotonic() - began))
     shutil.rmtree(checkpoints)
@@ -103,8 +114,17 @@ def _check_split(name: str, uri: str, arm: evaluation.Arm, digest: str) -> None:
         )
 
 
-def _run(task: TrainTask, prepared: Prepared, checkpoints: Path, made_from: dict[str, str]) -> State:
-    """Train in processes of their own and return how it went."""
+def _done(task: TrainTask, folder: Path, made_from: dict[str, str]) -> Outcome | None:
+    """Return the outcome of a training that has been done already."""
+    sealed = manifest.read(folder)
+    if sealed is None or sealed.made_from != made_from:
+        return None
+    _log.info("%s: already trained from the same data and parameters", folder)
+    return _outcome(task, bundle.read_info(folder), manifest.verify(folder))
+
+
+def _run(task: TrainTask, prepared: Prepared, checkpoints: Path, made_from: dict[str, str]) -> Job:
+    """Train in processes of their own, unless that is done, and return the job whose checkpoints count."""
     job = Job(
         features=prepared.features,
         model=task.model,
@@ -112,10 +132,24 @@ def _run(task: TrainTask, prepared: Prepared, checkpoints: Path, made_from: dict
         checkpoints=str(checkpoints.resolve()),
         made_from=digest_bytes(repr(sorted(made_from.items())).encode()),
     )
+    trials.check(job)
+    if (trained := _trained(job, checkpoints)) is not None:
+        # A node that comes back after the others are done would wait for them for good.
+        return trained
     with tempfile.TemporaryDirectory(prefix="fathom-train-") as folder:
         inputs.write(Path(folder), job, prepared)
         launch(Path(folder), task.training.processes_per_node)
-    return Checkpoints(checkpoints).state(job.made_from)
+    return _trained(job, checkpoints) or job
+
+
+def _trained(job: Job, checkpoints: Path) -> Job | None:
+    """Return the job whose checkpoints are those of a finished training; with a search the best trial's."""
+    if job.training.search is not None:
+        found = trials.read(checkpoints)
+        if found is None:
+            return None
+        job = trials.with_parameters(job, found.best, found.parameters)
+    return job if Checkpoints(Path(job.checkpoints)).state(job.made_from).finished else None
 
 
 def _cost(task: TrainTask, state: State, seconds: float) -> Cost:
@@ -160,5 +194,12 @@ def _outcome(task: TrainTask, info: BundleInfo, sealed: manifest.Manifest) -> Ou
         result="Succeeded",
         uri=task.output,
         digest=sealed.digest,
-        progress=Progress(total=rows, done=rows, metrics={**info.metrics, "percent": 100.0}),
+        progress=Progress(total=rows, done=rows, metrics={**info.metrics, "percent": 100.0, **_chosen(info)}),
     )
+
+
+def _chosen(info: BundleInfo) -> dict[str, float]:
+    """Return the parameters that a search chose."""
+    searched = info.training.search
+    values = info.model.document() | info.training.document()
+    return {f"{CHOSEN}{p.name}": values[p.name] for p in searched.space} if searched else {}

@@ -132,21 +132,23 @@ class DataNotes(StatusModel):
     digests: dict[str, str] = Field(description="What the candidate was made from.")
 
 
-class Trial(StatusModel):
-    """One try of a search for hyper-parameters."""
+class TrialResult(StatusModel):
+    """One trial."""
 
-    number: int = Field(description="Its number, from 0.")
-    state: str = Field(description="Complete, Pruned or Failed.")
-    value: float | None = Field(default=None, description="The metric on the validation split.")
+    number: int = Field(description="From 0, in the order they were tried.")
     parameters: dict[str, float] = Field(description="What was tried.")
+    value: float | None = Field(description="The metric of its best epoch, on the validation split.")
+    epochs: int = Field(description="Epochs trained.")
+    pruned: bool = Field(description="Whether it was stopped for falling behind the median.")
 
 
 class SearchResult(StatusModel):
-    """A search for hyper-parameters, `search.json` in a bundle."""
+    """A search for parameters, `search.json` in a bundle."""
 
-    metric: str = Field(default="AUC", description="Of the validation split; the highest was taken.")
-    trials: list[Trial] = Field(description="All tries, in their order.")
-    best: int | None = Field(default=None, description="Number of the one that was taken.")
+    metric: str = Field(description="What was compared, on the validation split.")
+    best: int = Field(description="Number of the best trial: the model.")
+    parameters: dict[str, float] = Field(description="Its parameters.")
+    trials: list[TrialResult] = Field(description="All trials.")
 
 
 class CardSection(StatusModel):

@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch.distributed import DistError
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.run import parse_args, run
 
 from fathom.errors import InvalidInputError
+from fathom.ranking.nodes import nodes
 from fathom_api.meta import ExitCode
 
 #: Module of the training process.
@@ -24,13 +27,16 @@ class TrainingProcessError(Exception):
 
 
 def launch(folder: Path, processes: int) -> None:
-    """Train the job in `folder` with `processes` processes on this machine, and wait for them.
+    """Train the job in `folder` with `processes` processes on this node, and wait for them.
+
+    Other nodes (see nodes.py) do the same; where one of them is lost, its processes and ours start again from
+    the last checkpoint as soon as it is back.
 
     torchrun's agent runs in this process: a second interpreter with torch in it would cost seconds.
 
     Raises:
         InvalidInputError: there are fewer GPUs than processes, or training diverges.
-        TrainingProcessError: one of them failed.
+        TrainingProcessError: one of them failed, or the nodes have not met.
     """
     if torch.cuda.is_available() and torch.cuda.device_count() < processes:
         raise InvalidInputError(
@@ -40,9 +46,14 @@ def launch(folder: Path, processes: int) -> None:
         )
     # One thread a process: enough for a ranker, and results do not depend on the machine's cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    arguments = ["--standalone", f"--nproc-per-node={processes}", "--module", WORKER, str(folder)]
+    # With torch 2.13 a survivor that stays rank 0 tells its address in the first round only, if the store is
+    # shared; who joins later waits for it in vain (DynamicRendezvousHandler.next_rendezvous).
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    group = nodes()
+    arguments = [*group.torchrun(), f"--nproc-per-node={processes}", "--module", WORKER, str(folder)]
     try:
         with _own_signal_handlers():
+            group.wait_for_host()
             run(parse_args(arguments))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
@@ -52,7 +63,11 @@ def launch(folder: Path, processes: int) -> None:
             ) from error
         raise TrainingProcessError(
             f"training process {rank} ended with {failure.exitcode}; its log says why; "
-            "another try goes on from the last epoch"
+            "another try goes on from the last checkpoint"
+        ) from error
+    except (RendezvousError, DistError, OSError) as error:
+        raise TrainingProcessError(
+            f"the nodes did not meet, or lost node 0: {error}; another try goes on from the last checkpoint"
         ) from error
 
 

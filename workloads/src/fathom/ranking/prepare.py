@@ -93,7 +93,7 @@ def prepare(task: TrainTask) -> Prepared:
 
 
 def _check(task: TrainTask) -> None:
-    data, features, training = task.data, task.features, task.training
+    data, features = task.data, task.features
     for side, table, wanted in (("items", data.items, features.item), ("users", data.users, features.user)):
         if wanted and table is None:
             raise InvalidInputError(
@@ -109,11 +109,6 @@ def _check(task: TrainTask) -> None:
         raise InvalidInputError(
             "NoTimeColumn",
             "DIN needs data.timeColumn, to know what was before: name it, or change the architecture",
-        )
-    if training.batch_size < training.processes_per_node:
-        raise InvalidInputError(
-            "InvalidTask",
-            f"batchSize {training.batch_size} gives {training.processes_per_node} processes too few rows",
         )
 
 

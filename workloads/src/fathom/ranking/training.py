@@ -37,12 +37,14 @@ class Trainer:
         inputs: on what.
         device: where this process computes.
         report: told how far training is, in process 0.
+        give_up: asked after each epoch, in process 0, whether to leave it at that.
     """
 
     job: Job
     inputs: Inputs
     device: torch.device
     report: Callable[[Progress], None]
+    give_up: Callable[[State], bool] = lambda state: False
 
     def __post_init__(self) -> None:
         training = self.job.training
@@ -91,7 +93,17 @@ class Trainer:
             if dist.get_rank() == 0:
                 checkpoints.save(state, self.model, self.optimiser)
                 self._tell(state, 0, loss)
+            if self._gives_up(state):
+                break
         return state
+
+    def _gives_up(self, state: State) -> bool:
+        """Return what process 0 says, the same in every process."""
+        said = torch.zeros((), device=self.device)
+        if dist.get_rank() == 0:
+            said.fill_(float(self.give_up(state)))
+        dist.broadcast(said, 0)
+        return bool(said)
 
     def _epoch(self, state: State) -> float:
         """Do one epoch and return its mean loss."""

@@ -14,7 +14,8 @@ import torch.distributed as dist
 
 from fathom.progress import reporter
 from fathom.ranking import inputs
-from fathom.ranking.checkpoint import Checkpoints
+from fathom.ranking.checkpoint import Checkpoints, State
+from fathom.ranking.inputs import Inputs, Job
 from fathom.ranking.training import DivergedError, Trainer
 from fathom_api.meta import ExitCode
 from fathom_api.progress import Progress
@@ -30,11 +31,32 @@ def main(folder: Path) -> None:
     try:
         job, arrays = inputs.read(folder, device)
         with _reporting() as report:
-            Trainer(job, arrays, device, report).run(Checkpoints(Path(job.checkpoints)))
+            work(job, arrays, device, report)
     except DivergedError:
         sys.exit(ExitCode.INVALID)
     finally:
         dist.destroy_process_group()
+
+
+def work(job: Job, arrays: Inputs, device: torch.device, report: Callable[[Progress], None]) -> None:
+    """Train the job, or search for the parameters to train it with.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+    if job.training.search is None:
+        Trainer(job, arrays, device, report).run(Checkpoints(Path(job.checkpoints)))
+        return
+    # Optuna takes a second to load, and most trainings search nothing.
+    from fathom.ranking.search import GiveUp, search
+
+    def train(
+        trial: Job, tell: Callable[[Progress], None], give_up: GiveUp, checkpoints: Checkpoints
+    ) -> State:
+        Path(trial.checkpoints).mkdir(exist_ok=True)
+        return Trainer(trial, arrays, device, tell, give_up).run(checkpoints)
+
+    search(job, train, report)
 
 
 def _device() -> torch.device:

@@ -271,7 +271,7 @@ def _search(found: SearchResult | None) -> dict[str, Any] | None:
     """Return the best trials, and how all of them went."""
     if found is None or not found.trials:
         return None
-    done = [trial for trial in found.trials if trial.value is not None]
+    done = [trial for trial in found.trials if trial.value is not None and not trial.pruned]
     best = sorted(done, key=lambda trial: -(trial.value or 0.0))[:_TRIALS]
     by_number = Curve("trials", [(float(t.number), t.value) for t in done if t.value is not None])
     chart = Chart(f"{found.metric} of each trial", "trial", found.metric, [by_number])
