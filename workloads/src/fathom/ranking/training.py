@@ -12,13 +12,13 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.nn.parallel import DistributedDataParallel
 
 from fathom.ranking import metrics
 from fathom.ranking.batches import batch, predict
 from fathom.ranking.checkpoint import Checkpoints, State, advance
 from fathom.ranking.inputs import Inputs, Job
 from fathom.ranking.model import Ranker
+from fathom.ranking.optimiser import Optimisers
 from fathom_api.progress import Progress
 
 #: Share of the training rows whose item is taken for a new one: so is ranking by content alone learned.
@@ -51,10 +51,7 @@ class Trainer:
         self.model = Ranker(self.job.features, self.job.model)
         self.model.start_at(float(self.inputs.train.label.mean()))
         self.model.to(self.device)
-        self.shared = DistributedDataParallel(self.model)
-        self.optimiser = torch.optim.Adam(
-            self.model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
-        )
+        self.optimiser = Optimisers(self.model, training.learning_rate, training.weight_decay)
         self.rows = len(self.inputs.train.label)
 
     def run(self, checkpoints: Checkpoints) -> State:
@@ -110,13 +107,14 @@ class Trainer:
         pairs = self.inputs.train
         inputs = batch(self.inputs.tables, pairs, at, self.job.features.history, hidden)
         losses = binary_cross_entropy_with_logits(
-            self.shared(inputs), pairs.label[at], weight, reduction="sum"
+            self.model(inputs), pairs.label[at], weight, reduction="sum"
         )
         self.optimiser.zero_grad()
-        # DDP averages gradients over processes: with the factor, the sum is that of the batch's mean loss.
-        (losses * (dist.get_world_size() / size)).backward()
+        # Gradients are summed over processes: each gives its part of the batch's mean loss.
+        mine = losses / size
+        mine.backward()
         self.optimiser.step()
-        return losses / size
+        return mine
 
     def _validation_auc(self) -> float:
         """Return the AUC on the validation split, the same number in every process."""
