@@ -19,6 +19,7 @@ from fathom.ranking.columns import Columns
 from fathom.ranking.layers import ColumnTensors
 from fathom.ranking.prepare import Prepared
 from fathom.ranking.schema import Schema
+from fathom.ranking.stream.scratch import chunks, where
 from fathom_api.meta import StatusModel
 from fathom_api.recmodel import RankerModel, Training
 
@@ -46,41 +47,48 @@ class Inputs:
 
 
 def write(folder: Path, job: Job, prepared: Prepared) -> None:
-    """Write a job and its arrays into `folder`."""
+    """Write a job and its arrays into `folder`: tables as safetensors, what has a row an interaction as .npy."""
     arrays = _columns("users", prepared.users.columns) | _columns("items", prepared.items.columns)
-    arrays["liked"] = prepared.item[prepared.histories.at]
-    for name in ("train", "validation"):
-        arrays |= _pairs(name, prepared, np.flatnonzero(prepared.parts == split.PARTS.index(name)))
     # The copies are contiguous and share no memory, as the format demands.
     save_file({name: torch.from_numpy(np.array(values)) for name, values in arrays.items()}, folder / ARRAYS)
+    _save(folder, "liked", prepared.item, prepared.histories.at)
+    histories = prepared.histories
+    for number, name in enumerate(split.PARTS[:2]):
+        at = where(lambda part, number=number: prepared.parts[part] == number, len(prepared.parts))
+        columns = (prepared.user, prepared.item, histories.start, histories.end, prepared.interactions.label)
+        for field, values in zip(Pairs._fields, columns, strict=True):
+            _save(folder, f"{name}.{field}", values, at)
     (folder / JOB).write_text(job.model_dump_json(by_alias=True))
 
 
 def read(folder: Path, device: torch.device) -> tuple[Job, Inputs]:
-    """Return the job in `folder`, its arrays on `device`."""
+    """Return the job in `folder`: its tables on `device`, its interactions where they lie on disk."""
     job = Job.model_validate_json((folder / JOB).read_bytes())
     arrays = load_file(folder / ARRAYS, device=str(device))
-    tables = Tables(_tensors("users", arrays), _tensors("items", arrays), arrays["liked"])
+    tables = Tables(_tensors("users", arrays), _tensors("items", arrays), _load(folder, "liked"))
     train, validation = (
-        Pairs(*(arrays[f"{name}.{field}"] for field in Pairs._fields)) for name in ("train", "validation")
+        Pairs(*(_load(folder, f"{name}.{field}") for field in Pairs._fields)) for name in split.PARTS[:2]
     )
+    if device.type != "cpu":
+        tables = tables._replace(liked=tables.liked.to(device))
+        train, validation = (Pairs(*(v.to(device) for v in pairs)) for pairs in (train, validation))
     return job, Inputs(tables, train, validation)
+
+
+def _save(folder: Path, name: str, values: NDArray[np.generic], at: NDArray[np.int64]) -> None:
+    """Save `values[at]`, never all of them in memory."""
+    found = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=values.dtype, shape=(len(at),))
+    for part in chunks(len(at)):
+        found[part] = values[at[part]]
+
+
+def _load(folder: Path, name: str) -> Tensor:
+    return torch.from_numpy(np.load(folder / f"{name}.npy", mmap_mode="r+"))
 
 
 def _columns(side: str, columns: Columns) -> dict[str, NDArray[np.generic]]:
     values = {f"{side}.lists.{i}": rows for i, rows in enumerate(columns.lists)}
     return {f"{side}.ids": columns.ids, f"{side}.numeric": columns.numeric, **values}
-
-
-def _pairs(name: str, prepared: Prepared, at: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
-    fields = {
-        "user": prepared.user[at],
-        "item": prepared.item[at],
-        "start": prepared.histories.start[at],
-        "end": prepared.histories.end[at],
-        "label": prepared.interactions.label[at],
-    }
-    return {f"{name}.{field}": values for field, values in fields.items()}
 
 
 def _tensors(side: str, arrays: dict[str, Tensor]) -> ColumnTensors:

@@ -19,6 +19,7 @@ from fathom.ranking.checkpoint import Checkpoints, State, advance
 from fathom.ranking.inputs import Inputs, Job
 from fathom.ranking.model import Ranker
 from fathom.ranking.optimiser import Optimisers
+from fathom.ranking.stream.shuffle import shuffled
 from fathom_api.progress import Progress
 
 #: Share of the training rows whose item is taken for a new one: so is ranking by content alone learned.
@@ -49,7 +50,7 @@ class Trainer:
         training = self.job.training
         torch.manual_seed(training.seed)
         self.model = Ranker(self.job.features, self.job.model)
-        self.model.start_at(float(self.inputs.train.label.mean()))
+        self.model.start_at(float(self.inputs.train.label.mean(dtype=torch.float64)))
         self.model.to(self.device)
         self.optimiser = Optimisers(self.model, training.learning_rate, training.weight_decay)
         self.rows = len(self.inputs.train.label)
@@ -95,12 +96,15 @@ class Trainer:
         Order and hiding do not depend on the number of processes.
         """
         generator = np.random.default_rng([self.job.training.seed, epoch])
-        order = generator.permutation(self.rows)
-        hidden = torch.from_numpy(generator.random(self.rows) < HIDDEN).to(self.device)
-        for rows in np.array_split(order, math.ceil(self.rows / self.job.training.batch_size)):
-            mine, weight = part(rows, dist.get_rank(), dist.get_world_size())
-            at = torch.from_numpy(mine).to(self.device)
-            yield at, torch.from_numpy(weight).to(self.device), hidden[at], len(rows)
+        for order in shuffled(self.rows, generator):
+            hidden = generator.random(len(order)) < HIDDEN
+            pieces = math.ceil(len(order) / self.job.training.batch_size)
+            for places in np.array_split(np.arange(len(order)), pieces):
+                mine, weight = part(places, dist.get_rank(), dist.get_world_size())
+                at, hide, weigh = (
+                    torch.from_numpy(values).to(self.device) for values in (order[mine], hidden[mine], weight)
+                )
+                yield at, weigh, hide, len(places)
 
     def _step(self, at: Tensor, weight: Tensor, hidden: Tensor, size: int) -> Tensor:
         """Do one step and return this process's part of the batch's mean loss."""
