@@ -1,4 +1,4 @@
-"""The trainers that `benchmarks.training` compares, one a process: `python -m benchmarks.trainers NAME FOLDER OPTIONS`.
+"""The trainers that `benchmarks.training` compares, one a process: `python -m … NAME FOLDER OPTIONS`.
 
 Prints one line of JSON: rows a second (on the clock, and of CPU) of the epochs, and the test AUC. Peers are
 imported where they are used, as each process has one of them.
@@ -79,7 +79,7 @@ def fathom(data: Any, options: dict[str, Any], timed: Callable[..., None], folde
         curve: list[dict[str, float]] = []
         for _ in range(options["epochs"]):
             trainer._epoch(State(made_from="", curve=curve))
-            curve = [*curve, {}]
+            curve = [*curve, {"loss": 0.0, "validation_auc": 0.0}]
 
     timed(epochs)
     return predict(trainer.model, tables, rest, 0)
@@ -138,7 +138,7 @@ def fuxictr(data: Any, options: dict[str, Any], timed: Callable[..., None], fold
             return {"y_pred": self.output_activation(logits)}
 
     categorical, numeric = names(data)
-    spec = [
+    spec: list[dict[str, Any]] = [
         {n: {"source": "", "type": "categorical", "vocab_size": int(s)}}
         for n, s in zip(categorical, data["sizes"], strict=True)
     ]

@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--trainers", nargs="+", default=list(TRAINERS), choices=TRAINERS)
     parser.add_argument("--rounds", type=int, default=1, help="times each trains; the median counts")
     given = parser.parse_args()
-    sets = {"criteo": (criteo(given.rows * 5 // 4), {"epochs": 1, "batch": 4096})}
+    sets = {"criteo": (criteo(given.rows * 5 // 4), {"epochs": 1, "batch": 1024})}
     if given.data:
         sets["movielens"] = (movielens(given.data), {"epochs": 5, "batch": 1024})
     for name, (arrays, options) in sets.items():

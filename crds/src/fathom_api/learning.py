@@ -53,8 +53,8 @@ class Data(ApiModel):
     )
     max_bad_rows: IntOrPercent = Field(
         default="1%",
-        description="Interactions that may be unusable (no id, no label of 0 or 1, no time), as a number or a "
-        "percentage; they are left out and counted.",
+        description="Interactions that may be unusable (no id, no label of 0 or 1, no time), as a number or "
+        "a percentage; they are left out and counted.",
     )
     split: Split = Field(default_factory=Split, description="What is held out.")
 

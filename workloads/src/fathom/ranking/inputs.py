@@ -47,7 +47,7 @@ class Inputs:
 
 
 def write(folder: Path, job: Job, prepared: Prepared) -> None:
-    """Write a job and its arrays into `folder`: tables as safetensors, what has a row an interaction as .npy."""
+    """Write a job into `folder`: tables as safetensors, what has a row for each interaction as .npy."""
     arrays = _columns("users", prepared.users.columns) | _columns("items", prepared.items.columns)
     # The copies are contiguous and share no memory, as the format demands.
     save_file({name: torch.from_numpy(np.array(values)) for name, values in arrays.items()}, folder / ARRAYS)

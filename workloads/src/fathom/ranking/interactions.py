@@ -77,27 +77,26 @@ def read(data: Data) -> Interactions:
         labels.append(label[keep])
         times.append(time[keep])
     bad.check(uri, data.max_bad_rows)
-    return _build(users.sorted(), items.sorted(), labels.array(), times.array(), time_column is not None, bad)
+    known = times.array() if time_column else None
+    return _build(users.sorted(), items.sorted(), labels.array(), known, bad)
 
 
 def _build(
     users: tuple[list[str], Array],
     items: tuple[list[str], Array],
     label: Array,
-    time: Array,
-    timed: bool,
+    time: Array | None,
     bad: BadRows,
 ) -> Interactions:
     (user_names, user), (item_names, item) = users, items
     of_users, of_items = fingerprints.of_names(user_names), fingerprints.of_names(item_names)
-    hashes = computed(
-        len(label),
-        np.uint64,
-        lambda part: fingerprints.mix(of_users[user[part]], of_items[item[part]], time[part].view(np.uint64)),
-    )
-    return Interactions(
-        user_names, item_names, user, item, label, time if timed else None, hashes, bad.counts, bad.samples
-    )
+
+    def mixed(part: slice) -> Array:
+        clock = 0 if time is None else time[part].view(np.uint64)
+        return fingerprints.mix(of_users[user[part]], of_items[item[part]], clock)
+
+    hashes = computed(len(label), np.uint64, mixed)
+    return Interactions(user_names, item_names, user, item, label, time, hashes, bad.counts, bad.samples)
 
 
 def _ids(column: pa.Array) -> pa.Array:

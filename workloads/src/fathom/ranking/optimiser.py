@@ -19,11 +19,11 @@ from torch.optim import Adam, Optimizer
 class LazyAdam(Optimizer):
     """Adam (arXiv 1412.6980) over tables with sparse gradients: rows without a gradient wait.
 
-    What dense Adam would have done to a row since it was last touched is made up for when it is touched again:
-    its second moment v has decayed with every step, touched or not; and L2 of weight w has drawn it to zero,
-    by exp(-lr w Δ / √v) after Δ steps. The first moment is left out: what momentum would add up to in the steps after
-    is done at once, lr g / √v. So the row of something rare moves as far as with dense Adam, which is further than
-    with `torch.optim.SparseAdam`. A dense gradient touches all rows.
+    What dense Adam would have done to a row since it was last touched is made up for when it is touched
+    again: its second moment v has decayed with every step, touched or not; and L2 of weight w has drawn it to
+    zero, by exp(-lr w Δ / √v) after Δ steps. The first moment is left out: what momentum would add up to in
+    the steps after is done at once, lr g / √v. So the row of something rare moves as far as with dense Adam,
+    which is further than with `torch.optim.SparseAdam`. A dense gradient touches all rows.
     """
 
     def __init__(
