@@ -1,8 +1,8 @@
 """Memory of preparing and training, by rows: `python -m benchmarks.streaming [ROWS …]`.
 
-Interactions of 100,000 users with 20,000 items are written as a folder of Parquet files; a process of its own
-reads, splits and joins them, writes the trainer's arrays, and trains 200 steps. Reported are seconds and the most
-anonymous memory (what the kernel cannot drop; mapped files are not part of it), sampled every 20 ms.
+Interactions of 100,000 users with 20,000 items are written as a folder of Parquet files; a process of its
+own reads, splits and joins them, writes the trainer's arrays, and trains 200 steps. Reported are seconds and
+the most anonymous memory (what the kernel cannot drop; mapped files are not part of it), sampled every 20 ms.
 """
 
 from __future__ import annotations

@@ -1,19 +1,22 @@
-"""How fast rankers train: rows a second and AUC, ours beside FuxiCTR, DeepCTR-Torch and RecBole.
+r"""How fast rankers train: rows a second and AUC, ours beside FuxiCTR, DeepCTR-Torch and RecBole.
 
 `python -m benchmarks.training --peers VENV/bin/python [--data FOLDER]`, where VENV was made by
 
     uv venv --python 3.11 VENV
-    uv pip install --python VENV/bin/python "torch==2.13.0" "numpy<2" "pandas<2.3" scikit-learn pyyaml tqdm h5py \
-        tensorboard scipy colorlog colorama tabulate plotly texttable psutil polars keras-preprocessing pyarrow \
-        "setuptools<81" thop requests
-    uv pip install --python VENV/bin/python --no-deps fuxictr==2.3.10 recbole==1.2.1 deepctr-torch==0.2.9
+    uv pip install --python VENV/bin/python "torch==2.13.0" "numpy<2" "pandas<2.3" scikit-learn pyyaml tqdm \
+        h5py tensorboard scipy colorlog colorama tabulate plotly texttable psutil polars keras-preprocessing \
+        pyarrow "setuptools<81" thop requests ray
+    uv pip install --python VENV/bin/python --no-deps fuxictr==2.3.10 recbole==1.2.1 deepctr-torch
 
-Everybody trains DCN V2 (cross network beside an MLP) with its own loop and loader on the same rows in the same
-order of magnitude of everything: embeddings of 16, 2 cross layers, MLP 128-64, Adam, no L2, one thread, each in a
-process of its own, by turns. Time is that of the epochs, without start, reading and testing. `criteo` is made here:
-26 columns of ids (100,000 each, frequencies of a power law) and 13 numbers, labels drawn from a hidden model of
-single and paired effects, so that AUC means something. `movielens` is MovieLens-100K from FOLDER (`ml-100k.inter`,
-`.item`, `.user`, as the package recbole carries them in `dataset_example/ml-100k`), label rating ≥ 4.
+Everybody trains DCN V2 (cross network beside an MLP) with its own loop and loader on the same rows:
+embeddings of 16, 2 cross layers, MLP 128-64, Adam, no L2, one thread, each in a process of its own, by turns.
+What differs is each library's own: first weights, that RecBole embeds numbers, that DeepCTR-Torch adds a linear
+part. Time is that of the epochs, without start, reading and testing.
+
+`criteo` is made here: 26 columns of ids (100,000 each, frequencies of a power law) and 13 numbers, labels drawn
+from a hidden model of single and paired effects, so that AUC means something. `movielens` is MovieLens-100K
+from FOLDER (`ml-100k.inter`, `.item`, `.user`, as the package recbole carries them in
+`dataset_example/ml-100k`), label rating ≥ 4.
 """
 
 from __future__ import annotations
@@ -80,8 +83,8 @@ def run(name: str, python: str, folder: Path, options: dict[str, Any]) -> dict[s
     done = subprocess.run(
         [python, "-m", "benchmarks.trainers", name, str(folder), json.dumps(options)],
         env={**os.environ, **threads},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
+        check=False,
         text=True,
     )
     if done.returncode:
@@ -106,31 +109,30 @@ def main() -> None:
     for name, (arrays, options) in sets.items():
         with tempfile.TemporaryDirectory() as folder:
             np.savez(Path(folder) / "data.npz", **arrays)
-            show(name, arrays, {t: [] for t in given.trainers}, given, Path(folder), options)
+            print(f"{name}: {len(arrays['labels']) * 4 // 5:,} training rows, {options}", flush=True)
+            show(measure(given, Path(folder), options))
 
 
-def show(
-    name: str,
-    arrays: dict[str, NDArray[Any]],
-    found: dict[str, list[dict[str, float]]],
-    given: argparse.Namespace,
-    folder: Path,
-    options: dict[str, Any],
-) -> None:
-    """Train by turns and print."""
+def measure(
+    given: argparse.Namespace, folder: Path, options: dict[str, Any]
+) -> dict[str, list[dict[str, float]]]:
+    """Let each train, by turns."""
+    found: dict[str, list[dict[str, float]]] = {trainer: [] for trainer in given.trainers}
     for _ in range(given.rounds):
         for trainer, runs in found.items():
             python = sys.executable if trainer == "fathom" else given.peers
             runs.append(run(trainer, python, folder, options))
-    speeds = {t: float(np.median([r["rows_per_second"] for r in runs])) for t, runs in found.items()}
-    print(f"{name}: {len(arrays['labels']) * 4 // 5:,} training rows, {options}")
-    for trainer, speed in speeds.items():
-        auc = np.mean([r["auc"] for r in found[trainer]])
-        cpu = np.median([r["rows_per_cpu_second"] for r in found[trainer]])
-        ratio = f"{speeds['fathom'] / speed:.1f}" if "fathom" in speeds else "-"
-        print(
-            f"  {trainer:8} {speed:10,.0f} rows/s  {cpu:10,.0f} rows/CPU s  ours is {ratio} ×  AUC {auc:.4f}"
+    return found
+
+
+def show(found: dict[str, list[dict[str, float]]]) -> None:
+    """Print a row for each trainer: medians of its rounds."""
+    for trainer, runs in found.items():
+        clock, cpu, auc, mib = (
+            float(np.median([r[figure] for r in runs]))
+            for figure in ("rows_per_second", "rows_per_cpu_second", "auc", "mib")
         )
+        print(f"  {trainer:8} {clock:9,.0f} rows/s {cpu:9,.0f} rows/CPU s, AUC {auc:.4f}, {mib:,.0f} MiB")
 
 
 if __name__ == "__main__":

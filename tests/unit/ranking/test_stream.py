@@ -1,6 +1,5 @@
 """Data on disk are handled a piece at a time, and come out as if they had been in memory at once."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,9 @@ from fathom.ranking.stream.scratch import Column
 
 
 @pytest.fixture
-def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scratch, "CHUNK", 7)
     monkeypatch.setattr(history, "CHUNK", 7)
-    yield
 
 
 def events(n: int = 300, users: int = 12) -> Interactions:

@@ -50,7 +50,8 @@ def _interactions(known: Format, source: Path, path: Path) -> pa.Table | None:
     seen: pa.Table | None = None
     for part, file in known.parts.items():
         for batch in _batches(known, source / file, {**known.columns, **known.item}):
-            rows = batch.select(list(known.columns)).append_column("part", pa.array([part] * len(batch)))
+            rows = batch.select(list(known.columns))
+            rows = rows.append_column("part", pa.array([part] * len(batch)))
             rows = rows.set_column(rows.column_names.index("label"), "label", _label(known, rows["label"]))
             writer = writer or pq.ParquetWriter(path, rows.schema)
             writer.write_table(rows.cast(writer.schema))
@@ -87,9 +88,10 @@ def _joined(described: pa.Table, table: pa.Table | None) -> pa.Table:
     if table is None:
         return described
     places = pc.index_in(table["item_id"], value_set=described["item_id"])
+    joined: pa.Table = table
     for name in described.column_names[1:]:
-        table = table.append_column(name, described[name].take(places))
-    return table
+        joined = joined.append_column(name, described[name].take(places))
+    return joined
 
 
 def _batches(known: Format, path: Path, columns: Mapping[str, str]) -> Iterator[pa.Table]:

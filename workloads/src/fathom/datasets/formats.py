@@ -1,8 +1,9 @@
 """What public data sets look like on disk, and what a ranker may know of them.
 
-Formats as published by reczoo (`train.csv`, `test.csv`), the MMCTR challenge (`train.parquet`, `item_info.parquet`) and
-RecBole (`ml-100k.inter`, `.item`, `.user`). Histories that come with the rows (`pos_items`, `item_seq`, …) are left
-out: ours are joined by time, so that nobody has to trust that they hold no future.
+Formats as published by reczoo (`train.csv`, `test.csv`), the MMCTR challenge (`train.parquet`,
+`item_info.parquet`) and RecBole (`ml-100k.inter`, `.item`, `.user`). Histories that come with the rows
+(`pos_items`, `item_seq`, …) are left out: ours are joined by time, so that nobody has to trust that they
+hold no future.
 """
 
 from __future__ import annotations

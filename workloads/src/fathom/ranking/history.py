@@ -38,7 +38,9 @@ def before_each(interactions: Interactions, known: NDArray[np.bool_]) -> Histori
     start, end = empty(n, np.int64), empty(n, np.int64)
     at = Column(np.int64)
     done = 0
-    for rows in _blocks(interactions) if time is not None else ():
+    if time is None:
+        return Histories(at.array(), start, end)
+    for rows in _blocks(interactions):
         positive = known[rows] & (interactions.label[rows] > 0)
         ordered, first, last = _windows(interactions.user[rows], time[rows], positive)
         at.append(rows[ordered])

@@ -109,9 +109,9 @@ class Optimisers:
                     optimiser.state[parameter] = state[parameter]
 
 
-def sparse_tables(model: nn.Module) -> list[nn.Parameter]:
+def sparse_tables(model: nn.Module) -> list[Tensor]:
     """Return the embedding tables of `model`, and make their gradients sparse."""
-    tables: list[nn.Parameter] = []
+    tables: list[Tensor] = []
     for module in model.modules():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             module.sparse = True
