@@ -5,17 +5,17 @@ r"""How fast rankers train: rows a second and AUC, ours beside FuxiCTR, DeepCTR-
     uv venv --python 3.11 VENV
     uv pip install --python VENV/bin/python "torch==2.13.0" "numpy<2" "pandas<2.3" scikit-learn pyyaml tqdm \
         h5py tensorboard scipy colorlog colorama tabulate plotly texttable psutil polars keras-preprocessing \
-        pyarrow "setuptools<81" thop requests ray
+        "pyarrow<20" "setuptools<81" thop requests ray
     uv pip install --python VENV/bin/python --no-deps fuxictr==2.3.10 recbole==1.2.1 deepctr-torch
 
 Everybody trains DCN V2 (cross network beside an MLP) with its own loop and loader on the same rows:
 embeddings of 16, 2 cross layers, MLP 128-64, Adam, no L2, one thread, each in a process of its own, by turns.
-What differs is each library's own: first weights, that RecBole embeds numbers, that DeepCTR-Torch adds a linear
-part. Time is that of the epochs, without start, reading and testing.
+What differs is each library's own: first weights, that RecBole embeds numbers, that DeepCTR-Torch adds a
+linear part. Time is that of the epochs, without start, reading and testing.
 
-`criteo` is made here: 26 columns of ids (100,000 each, frequencies of a power law) and 13 numbers, labels drawn
-from a hidden model of single and paired effects, so that AUC means something. `movielens` is MovieLens-100K
-from FOLDER (`ml-100k.inter`, `.item`, `.user`, as the package recbole carries them in
+`criteo` is made here: 26 columns of ids (100,000 each, frequencies of a power law) and 13 numbers, labels
+drawn from a hidden model of single and paired effects, so that AUC means something. `movielens` is
+MovieLens-100K from FOLDER (`ml-100k.inter`, `.item`, `.user`, as the package recbole carries them in
 `dataset_example/ml-100k`), label rating ≥ 4.
 """
 

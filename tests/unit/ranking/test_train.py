@@ -1,7 +1,9 @@
 """`fathom train` leaves the same bundle whatever happens on the way."""
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +143,7 @@ def test_after_a_kill_training_goes_on_and_makes_the_same_bundle(
     task = train_task(world, tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr(launch, "WORKER", "builders.dying_worker")
-        patched.setenv("PYTHONPATH", str(TESTS))
+        patched.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), *sys.path]))
         with pytest.raises(TrainingProcessError, match="another try goes on from the last epoch"):
             train(task)
     assert manifest.read(tmp_path) is None

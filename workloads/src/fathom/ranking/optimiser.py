@@ -101,12 +101,13 @@ class Optimisers:
         """Return what is kept of each parameter."""
         return dict(chain.from_iterable(o.state.items() for o in self.each))
 
-    def restore(self, state: dict[Tensor, dict[str, Any]]) -> None:
-        """Put back what `state` returned."""
+    def restore(self, state: dict[Tensor, dict[str, Tensor]]) -> None:
+        """Put back what `state` returned, wherever it is now."""
         for optimiser in self.each:
             for group in optimiser.param_groups:
                 for parameter in group["params"]:
-                    optimiser.state[parameter] = state[parameter]
+                    kept = state[parameter].items()
+                    optimiser.state[parameter] = {name: value.to(parameter.device) for name, value in kept}
 
 
 def sparse_tables(model: nn.Module) -> list[Tensor]:
