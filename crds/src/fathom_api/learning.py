@@ -10,7 +10,7 @@ from fathom_api.meta import ApiModel
 from fathom_api.pods import PodTemplate
 from fathom_api.rules import Rule
 from fathom_api.search import Search
-from fathom_api.types import AspectName, ColumnName, DatasetUri, ObjectName, Unique
+from fathom_api.types import AspectName, ColumnName, DatasetUri, IntOrPercent, ObjectName, Unique
 
 
 class Table(ApiModel):
@@ -51,6 +51,11 @@ class Data(ApiModel):
     item_column: ColumnName = Field(default="item_id", description="Column with the item's id.")
     time_column: ColumnName | None = Field(
         default="timestamp", description="Column with the time, a number or a timestamp."
+    )
+    max_bad_rows: IntOrPercent = Field(
+        default="1%",
+        description="Interactions that may be unusable (no id, no label of 0 or 1, no time), as a number or "
+        "a percentage; they are left out and counted.",
     )
     split: Split = Field(default_factory=Split, description="What is held out.")
 

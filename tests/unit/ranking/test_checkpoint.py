@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from fathom.ranking.checkpoint import Checkpoints, State, advance
+from fathom.ranking.optimiser import Optimisers
 
 
 def after(aucs: list[float], *, epochs: int = 10, patience: int = 2) -> State:
@@ -35,16 +36,16 @@ def test_when_training_stops(aucs: list[float], best: int, finished: bool) -> No
     assert (state.best, state.finished) == (best, finished)
 
 
-def learner(seed: int) -> tuple[nn.Module, torch.optim.Optimizer]:
+def learner(seed: int) -> tuple[nn.Module, Optimisers]:
     torch.manual_seed(seed)
-    model = nn.Linear(3, 1)
-    return model, torch.optim.Adam(model.parameters(), lr=0.1, fused=True)
+    model = nn.Sequential(nn.Embedding(4, 3), nn.Linear(3, 1))
+    return model, Optimisers(model, lr=0.1, weight_decay=1e-4, tables_decay=1e-4)
 
 
-def step(model: nn.Module, optimiser: torch.optim.Optimizer, times: int) -> None:
+def step(model: nn.Module, optimiser: Optimisers, times: int) -> None:
     for i in range(times):
         optimiser.zero_grad()
-        model(torch.full((2, 3), float(i + 1))).square().sum().backward()
+        model(torch.tensor([i % 4, 2])).square().sum().backward()
         optimiser.step()
 
 

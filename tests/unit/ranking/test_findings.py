@@ -44,7 +44,7 @@ def both(
     control = train_task(world, folder / "without", arm="WithoutCaptions")
     train_here(control)
     named_features(folder / "features")
-    search = {"metric": "AUC", "best": 0, "trials": [{"number": 0, "state": "Complete", "parameters": {}}]}
+    search = {"metric": "AUC", "best": 0, "parameters": {}, "trials": []}
     (folder / "without" / SEARCH).write_text(json.dumps(search))
     task = evaluate_task(control, {"Captions": trained[0], "WithoutCaptions": folder / "without"}, folder)
     evaluate(task.model_copy(update={"caption_features": {"catalog": str(folder / "features")}}))

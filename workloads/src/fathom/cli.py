@@ -138,6 +138,21 @@ def serve(
         )
 
 
+@app.command()
+def dataset(
+    name: Annotated[str, typer.Argument(help="kuaivideo, movielens-100k, …; a wrong one lists all.")],
+    source: Annotated[Path, typer.Option("--from", help="Folder of its files as published.")],
+    target: Annotated[Path, typer.Option("--to", help="Folder for the tables and train.json.")],
+) -> None:
+    """Turn a public data set into tables and a task for `fathom train`. Downloads nothing."""
+    from fathom.datasets.convert import TASK, convert
+    from fathom.run import as_process
+
+    with as_process():
+        convert(name, source, target)
+        typer.echo(f"{target / TASK}")
+
+
 @app.command(name="task")
 def print_task(
     command: Annotated[str, typer.Argument(help=" | ".join(COMMANDS), metavar="COMMAND", show_default=False)],

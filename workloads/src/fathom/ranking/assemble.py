@@ -58,7 +58,7 @@ def parts(prepared: Prepared, weights: dict[str, Tensor]) -> Parts:
         users=prepared.users,
         histories=histories,
         vocabularies=prepared.vocabularies,
-        training_rows=fingerprints.sample(events.hashes[prepared.parts == split.TRAIN]),
+        training_rows=fingerprints.sample(events.hashes, prepared.parts == split.TRAIN),
     )
 
 

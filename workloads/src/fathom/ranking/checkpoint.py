@@ -14,8 +14,8 @@ import torch
 from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
+from fathom.ranking.optimiser import Optimisers
 from fathom.storage import appearing
 from fathom_api.meta import StatusModel
 
@@ -69,7 +69,7 @@ class Checkpoints:
         _log.warning("%s: checkpoints of other data or parameters; training begins anew", self._folder)
         return State(made_from=made_from)
 
-    def save(self, state: State, model: nn.Module, optimiser: Optimizer) -> None:
+    def save(self, state: State, model: nn.Module, optimiser: Optimisers) -> None:
         """Keep the model and optimiser of `state`, and drop what is not needed any more."""
         weights = model.state_dict()
         self._write(self._last(state), {**_prefixed("model", weights), **_moments(model, optimiser)})
@@ -81,13 +81,11 @@ class Checkpoints:
             if file not in {self._last(state), self._best(state)}:
                 file.unlink()
 
-    def restore(self, state: State, model: nn.Module, optimiser: Optimizer) -> None:
+    def restore(self, state: State, model: nn.Module, optimiser: Optimisers) -> None:
         """Put model and optimiser back to where they were at `state`."""
         tensors = load_file(self._last(state))
         model.load_state_dict(_without("model", tensors))
-        names = [name for name, _ in model.named_parameters()]
-        moments = {i: _without(f"optimiser.{name}", tensors) for i, name in enumerate(names)}
-        optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+        optimiser.restore({p: _without(f"optimiser.{name}", tensors) for name, p in model.named_parameters()})
 
     def best(self, state: State) -> dict[str, Tensor]:
         """Return the weights of the best epoch."""
@@ -112,10 +110,11 @@ def _without(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(f"{prefix}."): t for n, t in tensors.items() if n.startswith(f"{prefix}.")}
 
 
-def _moments(model: nn.Module, optimiser: Optimizer) -> dict[str, Tensor]:
+def _moments(model: nn.Module, optimiser: Optimisers) -> dict[str, Tensor]:
     """Return the optimiser's tensors by the name of their parameter."""
     found: dict[str, Tensor] = {}
+    kept = optimiser.state()
     for name, parameter in model.named_parameters():
-        state: dict[str, Any] = optimiser.state[parameter]
+        state: dict[str, Any] = kept.get(parameter, {})
         found |= _prefixed(f"optimiser.{name}", {k: torch.as_tensor(v) for k, v in state.items()})
     return found

@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fathom.ranking.stream.scratch import chunks
+
 Hashes = NDArray[np.uint64]
 
 #: Fingerprints a bundle keeps of its training interactions; exact up to here, a sample beyond.
@@ -37,9 +39,13 @@ def share(hashes: Hashes) -> NDArray[np.float64]:
     return (hashes >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
-def sample(hashes: Hashes) -> Hashes:
-    """Return the smallest `SAMPLE` distinct fingerprints, sorted."""
-    return np.unique(hashes)[:SAMPLE]
+def sample(hashes: Hashes, chosen: NDArray[np.bool_] | None = None) -> Hashes:
+    """Return the smallest `SAMPLE` distinct fingerprints, sorted; of those `chosen` [n] only, if given."""
+    found = np.zeros(0, np.uint64)
+    for part in chunks(len(hashes)):
+        more = hashes[part] if chosen is None else hashes[part][chosen[part]]
+        found = np.unique(np.concatenate([found, more]))[:SAMPLE]
+    return found
 
 
 def overlap(hashes: Hashes, sampled: Hashes) -> float:

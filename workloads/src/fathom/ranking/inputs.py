@@ -19,6 +19,7 @@ from fathom.ranking.columns import Columns
 from fathom.ranking.layers import ColumnTensors
 from fathom.ranking.prepare import Prepared
 from fathom.ranking.schema import Schema
+from fathom.ranking.stream.scratch import chunks, where
 from fathom_api.meta import StatusModel
 from fathom_api.recmodel import RankerModel, Training
 
@@ -46,45 +47,58 @@ class Inputs:
 
 
 def write(folder: Path, job: Job, prepared: Prepared) -> None:
-    """Write a job and its arrays into `folder`."""
+    """Write a job into `folder`: tables as safetensors, what has a row for each interaction as .npy."""
     arrays = _columns("users", prepared.users.columns) | _columns("items", prepared.items.columns)
-    arrays["liked"] = prepared.item[prepared.histories.at]
-    for name in ("train", "validation"):
-        arrays |= _pairs(name, prepared, np.flatnonzero(prepared.parts == split.PARTS.index(name)))
     # The copies are contiguous and share no memory, as the format demands.
     save_file({name: torch.from_numpy(np.array(values)) for name, values in arrays.items()}, folder / ARRAYS)
+    _save(folder, "liked", prepared.item, prepared.histories.at)
+    histories = prepared.histories
+    for number, name in enumerate(split.PARTS[:2]):
+        at = where(lambda part, number=number: prepared.parts[part] == number, len(prepared.parts))
+        events = prepared.interactions
+        columns = (prepared.user, prepared.item, histories.start, histories.end, events.label, events.tasks)
+        for field, values in zip(Pairs._fields, columns, strict=True):
+            if values is not None:
+                _save(folder, f"{name}.{field}", values, at)
     (folder / JOB).write_text(job.model_dump_json(by_alias=True))
 
 
 def read(folder: Path, device: torch.device) -> tuple[Job, Inputs]:
-    """Return the job in `folder`, its arrays on `device`."""
+    """Return the job in `folder`: its tables on `device`, its interactions where they lie on disk."""
     job = Job.model_validate_json((folder / JOB).read_bytes())
     arrays = load_file(folder / ARRAYS, device=str(device))
-    tables = Tables(_tensors("users", arrays), _tensors("items", arrays), arrays["liked"])
-    train, validation = (
-        Pairs(**{field: arrays[key] for field in Pairs._fields if (key := f"{name}.{field}") in arrays})
-        for name in ("train", "validation")
-    )
+    liked = _load(folder, "liked").to(device)
+    tables = Tables(_tensors("users", arrays), _tensors("items", arrays), liked)
+    train, validation = (_pairs(folder, name, device) for name in split.PARTS[:2])
     return job, Inputs(tables, train, validation)
+
+
+def _save(folder: Path, name: str, values: NDArray[np.generic], at: NDArray[np.int64]) -> None:
+    """Save `values[at]`, never all of them in memory."""
+    shape = (len(at), *values.shape[1:])
+    found = np.lib.format.open_memmap(_path(folder, name), mode="w+", dtype=values.dtype, shape=shape)
+    for part in chunks(len(at)):
+        found[part] = values[at[part]]
+
+
+def _load(folder: Path, name: str) -> Tensor:
+    return torch.from_numpy(np.load(_path(folder, name), mmap_mode="r+"))
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.npy"
+
+
+def _pairs(folder: Path, name: str, device: torch.device) -> Pairs:
+    names = [field for field in Pairs._fields if _path(folder, f"{name}.{field}").is_file()]
+    # On a CPU `to` leaves them where they are, on disk.
+    return Pairs(**{field: _load(folder, f"{name}.{field}").to(device) for field in names})
 
 
 def _columns(side: str, columns: Columns) -> dict[str, NDArray[np.generic]]:
     values: dict[str, NDArray[np.generic]] = {f"{side}.lists.{i}": v for i, v in enumerate(columns.lists)}
     values |= {f"{side}.weights.{i}": w for i, w in enumerate(columns.weights) if w is not None}
     return {f"{side}.ids": columns.ids, f"{side}.numeric": columns.numeric, **values}
-
-
-def _pairs(name: str, prepared: Prepared, at: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
-    fields: dict[str, NDArray[np.generic]] = {
-        "user": prepared.user[at],
-        "item": prepared.item[at],
-        "start": prepared.histories.start[at],
-        "end": prepared.histories.end[at],
-        "label": prepared.interactions.label[at],
-    }
-    if prepared.interactions.tasks is not None:
-        fields["tasks"] = prepared.interactions.tasks[at]
-    return {f"{name}.{field}": values for field, values in fields.items()}
 
 
 def _tensors(side: str, arrays: dict[str, Tensor]) -> ColumnTensors:

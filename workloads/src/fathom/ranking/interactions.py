@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from fathom.errors import InvalidInputError
 from fathom.ranking import fingerprints, tables
 from fathom.ranking.encode import texts
+from fathom.ranking.stream.bad_rows import BadRows
+from fathom.ranking.stream.names import Names
+from fathom.ranking.stream.scratch import Array, Column, computed
 from fathom_api.recmodel import Data
 
 pc: Any = pyarrow.compute
-#: Share of the rows that may be unusable; they are left out and counted.
-BAD_ROWS: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Interactions:
         time: [n], or None without a time column.
         hashes: [n] fingerprints of user, item and time.
         unusable: rows left out, by why.
-        tasks: [n, T] labels of further tasks, 0, 1 or NaN where there is none.
+        samples: the first few of them, by why.
+        tasks: [n, T] labels of further tasks, 0, 1 or NaN where there is none; None where T is 0.
     """
 
     users: list[str]
@@ -43,6 +45,7 @@ class Interactions:
     time: NDArray[np.float64] | None
     hashes: fingerprints.Hashes
     unusable: dict[str, int]
+    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     tasks: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
@@ -52,27 +55,39 @@ class Interactions:
 def read(data: Data, tasks: Sequence[str] = ()) -> Interactions:
     """Return the interactions of `data`, with the labels of further `tasks`.
 
+    In memory are their distinct ids, the rows are on disk.
+
     Raises:
-        InvalidInputError: a column is missing, or more than 1 % of the rows cannot be used.
+        InvalidInputError: a column is missing, or more rows than `data.max_bad_rows` cannot be used.
     """
     uri, time_column = data.interactions.uri, data.time_column
-    names = [data.user_column, data.item_column, data.label] + ([time_column] if time_column else [])
-    table = tables.read(uri, [*names, *tasks])
-    user, item = (_ids(tables.array(table, name)) for name in names[:2])
-    label = _numbers(uri, data.label, tables.array(table, data.label))
-    time = _numbers(uri, time_column, tables.array(table, time_column)) if time_column else None
-    bad = {
-        f"no {data.user_column}": pc.is_null(user).to_numpy(zero_copy_only=False),
-        f"no {data.item_column}": pc.is_null(item).to_numpy(zero_copy_only=False),
-        f"{data.label} neither 0 nor 1": ~np.isin(label, (0.0, 1.0)),
-    } | ({f"no usable {time_column}": ~np.isfinite(time)} if time is not None else {})
-    keep = _usable(uri, bad)
-    kept_time = time[keep] if time is not None else None
-    unusable = {why: int(rows.sum()) for why, rows in bad.items() if rows.any()}
-    mask = pa.array(keep)
-    found = _build(user.filter(mask), item.filter(mask), label[keep].astype(np.float32), kept_time, unusable)
-    further = [_further(uri, name, tables.array(table, name))[keep] for name in tasks]
-    return replace(found, tasks=np.stack(further, axis=1)) if further else found
+    columns = [data.user_column, data.item_column, data.label] + ([time_column] if time_column else [])
+    users, items, bad = Names(), Names(), BadRows()
+    labels, times, further = Column(np.float32), Column(np.float64), Column(np.float32)
+    for batch in tables.stream(uri, [*columns, *tasks]):
+        user, item = _ids(batch.column(data.user_column)), _ids(batch.column(data.item_column))
+        label = _numbers(uri, data.label, batch.column(data.label))
+        time = _numbers(uri, time_column, batch.column(time_column)) if time_column else np.zeros(len(label))
+        keep = bad.sift(
+            batch,
+            {
+                f"no {data.user_column}": pc.is_null(user).to_numpy(zero_copy_only=False),
+                f"no {data.item_column}": pc.is_null(item).to_numpy(zero_copy_only=False),
+                f"{data.label} neither 0 nor 1": ~np.isin(label, (0.0, 1.0)),
+                f"no usable {time_column}": ~np.isfinite(time),
+            },
+        )
+        users.append(user.filter(pa.array(keep)))
+        items.append(item.filter(pa.array(keep)))
+        labels.append(label[keep])
+        times.append(time[keep])
+        if tasks:
+            others = [_further(uri, name, batch.column(name))[keep] for name in tasks]
+            further.append(np.stack(others, axis=1).ravel())
+    bad.check(uri, data.max_bad_rows)
+    known = times.array() if time_column else None
+    found = _build(users.sorted(), items.sorted(), labels.array(), known, bad)
+    return replace(found, tasks=further.array().reshape(-1, len(tasks))) if tasks else found
 
 
 def _further(uri: str, name: str, column: pa.Array) -> NDArray[np.float32]:
@@ -87,48 +102,34 @@ def _further(uri: str, name: str, column: pa.Array) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def _usable(uri: str, bad: dict[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    unusable = np.any(list(bad.values()), axis=0)
-    if not len(unusable):
-        raise InvalidInputError("NoRows", f"{uri}: no rows")
-    if unusable.mean() > BAD_ROWS:
-        counts = ", ".join(f"{rows.sum():,} with {why}" for why, rows in bad.items() if rows.any())
-        raise InvalidInputError(
-            "BadRows",
-            f"{uri}: {unusable.sum():,} of {len(unusable):,} rows cannot be used, more than {BAD_ROWS:.0%}: "
-            f"{counts}; correct the data, or name other columns",
-        )
-    return ~unusable
-
-
 def _build(
-    user: pa.Array,
-    item: pa.Array,
-    label: NDArray[np.float32],
-    time: NDArray[np.float64] | None,
-    unusable: dict[str, int],
+    users: tuple[list[str], Array],
+    items: tuple[list[str], Array],
+    label: Array,
+    time: Array | None,
+    bad: BadRows,
 ) -> Interactions:
-    users, user_at = _places(user)
-    items, item_at = _places(item)
-    clock = (np.zeros(len(label)) if time is None else time).view(np.uint64)
-    hashes = fingerprints.mix(
-        fingerprints.of_names(users)[user_at], fingerprints.of_names(items)[item_at], clock
-    )
-    return Interactions(users, items, user_at, item_at, label, time, hashes, unusable)
+    (user_names, user), (item_names, item) = users, items
+    of_users, of_items = fingerprints.of_names(user_names), fingerprints.of_names(item_names)
+
+    def mixed(part: slice) -> Array:
+        clock = 0 if time is None else time[part].view(np.uint64)
+        return fingerprints.mix(of_users[user[part]], of_items[item[part]], clock)
+
+    hashes = computed(len(label), np.uint64, mixed)
+    return Interactions(user_names, item_names, user, item, label, time, hashes, bad.counts, bad.samples)
 
 
 def _ids(column: pa.Array) -> pa.Array:
-    values = texts(column)
+    values = _whole(column) if pa.types.is_floating(column.type) else texts(column)
     return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
 
 
-def _places(column: pa.Array) -> tuple[list[str], NDArray[np.int64]]:
-    encoded = column.dictionary_encode()
-    names = np.array(encoded.dictionary.to_pylist(), object)
-    order = np.argsort(names)
-    rank = np.empty(len(names), np.int64)
-    rank[order] = np.arange(len(names))
-    return names[order].tolist(), rank[encoded.indices.to_numpy()]
+def _whole(column: pa.Array) -> pa.Array:
+    """Return numbers as strings, 7.0 as 7 whatever else its batch holds; NaN is missing."""
+    column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
+    whole = pc.equal(column, pc.floor(column))
+    return pc.if_else(whole, pc.floor(column).cast(pa.int64()).cast(pa.string()), column.cast(pa.string()))
 
 
 def _numbers(uri: str, name: str, column: pa.Array) -> NDArray[np.float64]:

@@ -5,22 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
-
-from fathom.ranking.model import Batch, Ranker
-
-
-class AllTasks(nn.Module):
-    """A ranker whose `forward` gives the logits of all tasks: DistributedDataParallel calls nothing else."""
-
-    def __init__(self, ranker: Ranker) -> None:
-        super().__init__()
-        self.ranker = ranker
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Return logits [n, 1 + T]."""
-        return self.ranker.all_tasks(batch)
 
 
 def total_loss(

@@ -18,6 +18,7 @@ from fathom.ranking.encode import Vocabulary
 from fathom.ranking.history import Histories
 from fathom.ranking.interactions import Interactions
 from fathom.ranking.schema import Schema
+from fathom.ranking.stream.scratch import computed, counts
 from fathom_api.recmodel import RankerModel
 from fathom_api.tasks import TrainTask
 
@@ -63,10 +64,11 @@ def prepare(task: TrainTask) -> Prepared:
     named = {name for c in captioned for name in c.rows["item_id"].to_pylist()}
     users = catalogue.read(data.users, data.user_column, task.features.user, events.users)
     items = catalogue.read(data.items, data.item_column, task.features.item, {*events.items, *named})
-    user, item = users.places(events.users)[events.user], items.places(events.items)[events.item]
-    train = parts == split.TRAIN
-    user_fields, user_values = catalogue.learn(users, task.features.user, _counts(user[train], users))
-    shown = _counts(item[train], items)
+    user, item = _rows(users, events.users, events.user), _rows(items, events.items, events.item)
+    train = computed(len(parts), np.bool_, lambda part: parts[part] == split.TRAIN)
+    met = counts(user, len(users.names) + 1, train.__getitem__)[1:]
+    shown = counts(item, len(items.names) + 1, train.__getitem__)[1:]
+    user_fields, user_values = catalogue.learn(users, task.features.user, met)
     item_fields, item_values = catalogue.learn(items, task.features.item, shown)
     encoders = [TokenIds.of(c) for c in captioned]
     tokens: dict[str, pa.Array] = {}
@@ -84,8 +86,8 @@ def prepare(task: TrainTask) -> Prepared:
         ),
         users=catalogue.entities(users, user_fields, user_values, {}),
         items=catalogue.entities(items, item_fields, item_values, tokens),
-        user=user + 1,
-        item=item + 1,
+        user=user,
+        item=item,
         histories=history.before_each(events, train),
         vocabularies={"user": user_values, "item": item_values},
         caption_digests={c.feature.caption_job: c.digest for c in captioned},
@@ -117,8 +119,10 @@ def _attended(model: RankerModel) -> int:
     return (model.history_items or 50) if ARCHITECTURES[model.architecture].attends else 0
 
 
-def _counts(places: NDArray[np.int64], known: Catalogue) -> NDArray[np.int64]:
-    return np.bincount(places, minlength=len(known.names))
+def _rows(known: Catalogue, names: list[str], places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the row of each interaction's user or item; row 0 is one nothing is known of."""
+    row = known.places(names) + 1
+    return computed(len(places), np.int64, lambda part: row[places[part]])
 
 
 def _tokens(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fathom.errors import InvalidInputError
 from fathom.ranking import fingerprints
 from fathom.ranking.interactions import Interactions
+from fathom.ranking.stream.scratch import chunks, computed
 from fathom.storage import digest_bytes
 from fathom_api.recmodel import Split
 
@@ -32,25 +33,32 @@ def assign(interactions: Interactions, split: Split) -> Parts:
     """
     parts = _by_time(interactions, split) if split.strategy == "Time" else _by_hash(interactions, split)
     for number, name in enumerate(PARTS):
-        _check(name, interactions.label[parts == number], split)
+        _check(name, parts, number, interactions.label, split)
     return parts
 
 
 def digest(interactions: Interactions, parts: Parts) -> str:
-    """Return `sha256:` of which interaction, with which label, is in which part, whatever their order."""
-    facts = [parts.astype(np.uint64), interactions.label.astype(np.uint64), interactions.hashes]
-    rows = np.stack(facts, axis=1)[np.lexsort(facts)]
-    return digest_bytes(rows.tobytes())
+    """Return `sha256:` of which interaction, with which label, is in which part, whatever their order.
+
+    Each is a 128-bit fingerprint; their sum does not depend on the order, and needs no sorting.
+    """
+    total = np.zeros(2, np.uint64)
+    for part in chunks(len(parts)):
+        one = fingerprints.mix(parts[part], interactions.label[part], interactions.hashes[part])
+        total += np.array([one.sum(dtype=np.uint64), fingerprints.mix(one, 1).sum(dtype=np.uint64)])
+    return digest_bytes(f"{len(parts)} {total[0]} {total[1]}".encode())
 
 
 def _by_hash(interactions: Interactions, split: Split) -> Parts:
-    if split.strategy == "ItemCold":
-        names = fingerprints.of_names(interactions.items)
-        drawn = fingerprints.share(fingerprints.mix(names, split.seed))[interactions.item]
-    else:
-        drawn = fingerprints.share(fingerprints.mix(interactions.hashes, split.seed))
-    later = np.where(drawn < split.test + split.validation, VALIDATION, TRAIN)
-    return np.where(drawn < split.test, TEST, later).astype(np.int8)
+    names = fingerprints.of_names(interactions.items) if split.strategy == "ItemCold" else None
+
+    def drawn(part: slice) -> Parts:
+        keys = interactions.hashes[part] if names is None else names[interactions.item[part]]
+        share = fingerprints.share(fingerprints.mix(keys, split.seed))
+        later = np.where(share < split.test + split.validation, VALIDATION, TRAIN)
+        return np.where(share < split.test, TEST, later).astype(np.int8)
+
+    return computed(len(interactions), np.int8, drawn)
 
 
 def _by_time(interactions: Interactions, split: Split) -> Parts:
@@ -60,19 +68,23 @@ def _by_time(interactions: Interactions, split: Split) -> Parts:
             "NoTimeColumn",
             "data.split.strategy Time needs data.timeColumn: name it, or choose Random or ItemCold",
         )
-    ordered, n = np.sort(time), len(time)
-    cuts = [
-        ordered[min(int(n * share), n - 1)] for share in (1 - split.validation - split.test, 1 - split.test)
-    ]
-    return np.searchsorted(np.array(cuts), time, side="right").astype(np.int8)
+    n = len(time)
+    ordered = computed(n, np.float64, lambda part: time[part])
+    ordered.sort()  # in place, on disk
+    shares = (1 - split.validation - split.test, 1 - split.test)
+    cuts = np.array([ordered[min(int(n * share), n - 1)] for share in shares])
+    return computed(n, np.int8, lambda part: np.searchsorted(cuts, time[part], side="right"))
 
 
-def _check(name: str, labels: NDArray[np.float32], split: Split) -> None:
-    positives = int(labels.sum())
-    if 0 < positives < len(labels):
+def _check(name: str, parts: Parts, number: int, label: NDArray[np.float32], split: Split) -> None:
+    rows = positives = 0
+    for chunk in chunks(len(parts)):
+        labels = label[chunk][parts[chunk] == number]
+        rows, positives = rows + len(labels), positives + int(labels.sum())
+    if 0 < positives < rows:
         return
     raise InvalidInputError(
         "EmptySplit",
-        f"the {name} part of the {split.strategy} split has {positives} positives among {len(labels)} rows; "
+        f"the {name} part of the {split.strategy} split has {positives} positives among {rows} rows; "
         "both classes are needed: give more data, or change data.split",
     )

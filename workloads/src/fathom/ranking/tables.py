@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
+import pyarrow.dataset as ds
 
 from fathom.errors import InvalidInputError
 from fathom.storage import existing_local
@@ -20,19 +21,42 @@ def read(uri: str, columns: Sequence[str]) -> pa.Table:
     Raises:
         InvalidInputError: there is no such table or column, or it cannot be read.
     """
-    path = existing_local(uri)
+    dataset, wanted = _open(uri, columns)
+    with _readable(uri):
+        return dataset.to_table(columns=wanted)
+
+
+def stream(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield `columns` of the table at `uri` in batches, in the order of files and rows; none if it is empty.
+
+    Raises:
+        InvalidInputError: there is no such table or column, or it cannot be read.
+    """
+    dataset, wanted = _open(uri, columns)
+    with _readable(uri):
+        # Few batches ahead: reading is faster than what is done with them, and they would pile up in memory.
+        yield from dataset.to_batches(columns=wanted, batch_readahead=2, fragment_readahead=1)
+
+
+def _open(uri: str, columns: Sequence[str]) -> tuple[ds.Dataset, list[str]]:
     wanted = list(dict.fromkeys(columns))
-    try:
-        table = _table(path)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InvalidInputError("UnreadableTable", f"{uri}: cannot be read: {error}") from error
-    missing = [c for c in wanted if c not in table.column_names]
+    with _readable(uri):
+        dataset = _dataset(existing_local(uri))
+    missing = [c for c in wanted if c not in dataset.schema.names]
     if missing:
         raise InvalidInputError(
             "MissingColumn",
-            f"{uri}: no column {_names(missing)}; it has {_names(table.column_names)}",
+            f"{uri}: no column {_names(missing)}; it has {_names(dataset.schema.names)}",
         )
-    return table.select(wanted)
+    return dataset, wanted
+
+
+@contextmanager
+def _readable(uri: str) -> Generator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise InvalidInputError("UnreadableTable", f"{uri}: cannot be read: {error}") from error
 
 
 def array(table: pa.Table, name: str) -> pa.Array:
@@ -45,13 +69,14 @@ def _names(columns: Sequence[str]) -> str:
     return ", ".join(map(repr, columns)) or "none"
 
 
-def _table(path: Path) -> pa.Table:
+def _dataset(path: Path) -> ds.Dataset:
     if path.suffix == ".csv":
-        return pyarrow.csv.read_csv(path)
+        return ds.dataset(path, format="csv")
     if path.suffix == ".tsv":
-        return pyarrow.csv.read_csv(path, parse_options=pyarrow.csv.ParseOptions(delimiter="\t"))
+        delimiter = pyarrow.csv.ParseOptions(delimiter="\t")
+        return ds.dataset(path, format=ds.CsvFileFormat(parse_options=delimiter))
     if path.suffix == ".parquet" or path.is_dir():
-        return pq.read_table(path)
+        return ds.dataset(path, format="parquet")
     raise InvalidInputError(
         "UnknownFormat",
         f"{path}: unknown format; use .parquet, .csv, .tsv or a folder of Parquet",

@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from fathom.ranking import metrics
 from fathom.ranking.batches import Pairs, batch, predict
 from fathom.ranking.checkpoint import Checkpoints, State, advance
 from fathom.ranking.inputs import Inputs, Job
-from fathom.ranking.losses import AllTasks, total_loss
+from fathom.ranking.losses import total_loss
 from fathom.ranking.model import Ranker
-from fathom.ranking.regularisation import FrequencyPenalty, embedding_tables
+from fathom.ranking.optimiser import Optimisers
+from fathom.ranking.regularisation import FrequencyPenalty
+from fathom.ranking.stream.shuffle import shuffled
 from fathom_api.progress import Progress
 
 
@@ -52,9 +52,12 @@ class Trainer:
         self.model = Ranker(self.job.features, self.job.model)
         self.model.start_at(*_rates(self.inputs.train))
         self.model.to(self.device)
-        self.shared = DistributedDataParallel(AllTasks(self.model))
         self.penalty = self._penalty()
-        self.optimiser = torch.optim.Adam(self._groups(), lr=training.learning_rate, fused=True)
+        # The penalty is the tables' own, in place of decay.
+        tables_decay = 0.0 if self.penalty else training.weight_decay
+        self.optimiser = Optimisers(
+            self.model, training.learning_rate, training.weight_decay, tables_decay=tables_decay
+        )
         self.rows = len(self.inputs.train.label)
 
     def _penalty(self) -> FrequencyPenalty | None:
@@ -62,17 +65,6 @@ class Trainer:
         if not strength:
             return None
         return FrequencyPenalty(self.model, self.inputs.tables, self.inputs.train, strength)
-
-    def _groups(self) -> list[dict[str, Any]]:
-        """Return the parameters and how each decays."""
-        training = self.job.training
-        tables = embedding_tables(self.model)
-        own = {id(table) for table in tables}
-        rest = [p for p in self.model.parameters() if id(p) not in own]
-        return [
-            {"params": tables, "weight_decay": 0.0 if self.penalty else training.weight_decay},
-            {"params": rest, "weight_decay": training.weight_decay},
-        ]
 
     def run(self, checkpoints: Checkpoints) -> State:
         """Train until there are no more epochs to do; goes on from the last checkpoint.
@@ -125,12 +117,15 @@ class Trainer:
         Order and hiding do not depend on the number of processes.
         """
         generator = np.random.default_rng([self.job.training.seed, epoch])
-        order = generator.permutation(self.rows)
-        hidden = torch.from_numpy(generator.random(self.rows) < self.job.training.id_dropout).to(self.device)
-        for rows in np.array_split(order, math.ceil(self.rows / self.job.training.batch_size)):
-            mine, weight = part(rows, dist.get_rank(), dist.get_world_size())
-            at = torch.from_numpy(mine).to(self.device)
-            yield at, torch.from_numpy(weight).to(self.device), hidden[at], len(rows)
+        for order in shuffled(self.rows, generator):
+            hidden = generator.random(len(order)) < self.job.training.id_dropout
+            pieces = math.ceil(len(order) / self.job.training.batch_size)
+            for places in np.array_split(np.arange(len(order)), pieces):
+                mine, weight = part(places, dist.get_rank(), dist.get_world_size())
+                at, hide, weigh = (
+                    torch.from_numpy(values).to(self.device) for values in (order[mine], hidden[mine], weight)
+                )
+                yield at, weigh, hide, len(places)
 
     def _step(self, at: Tensor, weight: Tensor, hidden: Tensor, size: int) -> Tensor:
         """Do one step and return this process's part of the batch's mean loss."""
@@ -138,14 +133,16 @@ class Trainer:
         inputs = batch(self.inputs.tables, pairs, at, self.job.features.history, hidden)
         tasks = None if pairs.tasks is None else pairs.tasks[at]
         importance = [task.weight for task in self.job.training.tasks]
-        losses = total_loss(self.shared(inputs), pairs.label[at], tasks, importance, weight)
+        losses = total_loss(self.model.all_tasks(inputs), pairs.label[at], tasks, importance, weight)
         self.optimiser.zero_grad()
-        # DDP averages gradients over processes: with the factor, the sum is that of the batch's mean loss.
-        (losses * (dist.get_world_size() / size)).backward()
+        # Gradients are summed over processes: each gives its part of the batch's mean loss.
+        mine = losses / size
+        mine.backward()
+        self.optimiser.sum_over_processes()
         if self.penalty:
             self.penalty.add_gradients()
         self.optimiser.step()
-        return losses / size
+        return mine
 
     def _validation_auc(self) -> float:
         """Return the AUC on the validation split, the same number in every process."""
@@ -170,8 +167,8 @@ class Trainer:
 
 def _rates(pairs: Pairs) -> list[float]:
     """Return the share of positives of each task, short of 0 and 1, which no model should begin with."""
-    further = [] if pairs.tasks is None else list(pairs.tasks.nanmean(dim=0))
-    means = torch.stack([pairs.label.mean(), *further]).nan_to_num(0.5)
+    further = [] if pairs.tasks is None else list(pairs.tasks.nanmean(dim=0, dtype=torch.float64))
+    means = torch.stack([pairs.label.mean(dtype=torch.float64), *further]).nan_to_num(0.5)
     return means.clamp(1e-4, 1 - 1e-4).tolist()
 
 

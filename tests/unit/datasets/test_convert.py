@@ -1,0 +1,139 @@
+"""Public data sets become tables that a ranker trains on; the files here have the real sets' columns."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fathom.datasets.convert import convert
+from fathom.datasets.formats import FORMATS
+from fathom.errors import InvalidInputError
+from fathom.ranking.prepare import prepare
+
+ROWS = 400
+HEADERS = {
+    "kuaivideo": "timestamp,user_id,item_id,is_click,is_like,is_follow,pos_items,neg_items",
+    "microvideo": "user_id,item_id,cate_id,timestamp,is_click,clicked_items,clicked_categories",
+    "amazon-electronics": "label,user_id,item_id,cate_id,item_history,cate_history",
+}
+
+
+def row(i: int) -> dict[str, Any]:
+    """Return a value for each column that any of the sets has."""
+    liked = i % 3 % 2
+    return {
+        "timestamp": 1_000 + i,
+        "user_id": i % 20,
+        "item_id": i % 31,
+        "cate_id": i % 31 % 4,
+        **dict.fromkeys(("is_click", "label"), liked),
+        **dict.fromkeys(("is_like", "is_follow"), 0),
+        **dict.fromkeys(("pos_items", "neg_items", "clicked_items", "item_history"), "3^5^7"),
+        **dict.fromkeys(("clicked_categories", "cate_history"), "1^2"),
+    }
+
+
+def write_csv(folder: Path, name: str) -> Path:
+    columns = HEADERS[name].split(",")
+    for file, numbers in {"train.csv": range(ROWS // 2), "test.csv": range(ROWS // 2, ROWS)}.items():
+        lines = [",".join(str(row(i)[c]) for c in columns) for i in numbers]
+        (folder / file).write_text("\n".join([HEADERS[name], *lines]) + "\n")
+    return folder
+
+
+def write_movielens(folder: Path) -> Path:
+    events = [f"{i % 20}\t{i % 31}\t{1 + i % 5}.0\t{1000 + i}" for i in range(ROWS)]
+    users = [f"{i}\t{20 + i}\tF\twriter\t12345" for i in range(20)]
+    items = [f'{i}\t"A" film\t199{i % 9}\tAction Drama' for i in range(31)]
+    files = {
+        "inter": ["user_id:token\titem_id:token\trating:float\ttimestamp:float", *events],
+        "user": ["user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token", *users],
+        "item": ["item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq", *items],
+    }
+    for end, lines in files.items():
+        (folder / f"ml-100k.{end}").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def write_microlens(folder: Path) -> Path:
+    for file, numbers in {"train": range(300), "valid": range(300, ROWS)}.items():
+        table = {
+            "user_id": [i % 20 for i in numbers],
+            "item_seq": [[1, 2, 3]] * len(numbers),
+            "item_id": [i % 31 for i in numbers],
+            "likes_level": [i % 31 % 10 for i in numbers],
+            "views_level": [i % 31 % 7 for i in numbers],
+            "label": [i % 3 % 2 for i in numbers],
+        }
+        pq.write_table(pa.table(table), folder / f"{file}.parquet")
+    tags = [[i % 5, i % 3] for i in range(31)]
+    vectors = np.zeros((31, 128), np.float32).tolist()
+    items = {"item_id": list(range(31)), "item_tags": tags, "item_emb_d128": vectors}
+    pq.write_table(pa.table(items), folder / "item_info.parquet")
+    return folder
+
+
+def written(folder: Path, name: str) -> Path:
+    folder.mkdir()
+    if name in HEADERS:
+        return write_csv(folder, name)
+    return write_movielens(folder) if name == "movielens-100k" else write_microlens(folder)
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_a_set_becomes_data_that_a_ranker_can_be_trained_on(name: str, tmp_path: Path) -> None:
+    task = convert(name, written(tmp_path / "from", name), tmp_path / "to")
+    ready = prepare(task)
+    assert len(ready.interactions) == ROWS
+    assert len(ready.users.names) == 20
+    assert len(ready.items.names) == 31
+    named = {f.name for f in ready.features.user + ready.features.item}
+    assert named == {"@id"} | {f.column for f in task.features.user + task.features.item}
+
+
+def test_the_part_that_rows_were_published_in_is_kept(tmp_path: Path) -> None:
+    convert("kuaivideo", written(tmp_path / "from", "kuaivideo"), tmp_path / "to")
+    parts = pq.read_table(tmp_path / "to" / "interactions.parquet")["part"].to_pylist()
+    assert parts == ["train"] * 200 + ["test"] * 200
+
+
+def test_ratings_become_likes(tmp_path: Path) -> None:
+    convert("movielens-100k", written(tmp_path / "from", "movielens-100k"), tmp_path / "to")
+    labels = pq.read_table(tmp_path / "to" / "interactions.parquet")["label"].to_pylist()
+    assert labels[:5] == [0, 0, 0, 1, 1]
+    titles = pq.read_table(tmp_path / "to" / "items.parquet")["title"].to_pylist()
+    assert titles[0] == '"A" film'
+
+
+def test_what_rows_say_of_an_item_stands_beside_its_own_table(tmp_path: Path) -> None:
+    convert("microlens-1m-mmctr", written(tmp_path / "from", "microlens-1m-mmctr"), tmp_path / "to")
+    items = pq.read_table(tmp_path / "to" / "items.parquet").to_pylist()
+    assert items[9] == {"item_id": "9", "tags": [4, 0], "likes_level": 9, "views_level": 2}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason", "complaint"),
+    [
+        pytest.param(lambda f: (f / "test.csv").unlink(), "MissingFile", "KuaiVideo_x1", id="a missing file"),
+        pytest.param(
+            lambda f: (f / "test.csv").write_text("user_id,item_id\n1,2\n"),
+            "MissingColumn",
+            "no column is_click, timestamp; it has user_id, item_id",
+            id="a file of another set",
+        ),
+    ],
+)
+def test_refusals(spoil: Any, reason: str, complaint: str, tmp_path: Path) -> None:
+    source = written(tmp_path / "from", "kuaivideo")
+    spoil(source)
+    with pytest.raises(InvalidInputError, match=complaint) as refused:
+        convert("kuaivideo", source, tmp_path / "to")
+    assert refused.value.reason == reason
+
+
+def test_a_set_that_is_not_known_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="choose from movielens-100k"):
+        convert("netflix", tmp_path, tmp_path)
