@@ -34,7 +34,7 @@ def predictor(task: ServeTask) -> Predictor:
     version = task.model_version or bundle.digest.removeprefix("sha256:")[:8]
     model = Predictor(task.model_name, version, Scorer(bundle, cpus.available()))
     model.load()
-    _log.info("%s %s: %d items, bundle %s", task.model_name, version, len(bundle.item_ids), bundle.digest)
+    _log.info("%s %s: %d items, bundle %s", task.model_name, version, len(bundle.items.names), bundle.digest)
     return model
 
 
