@@ -1,6 +1,6 @@
-"""Rankers folded for serving: what depends on the item alone is done once a version, on the user once a request.
+"""Rankers folded for serving: the item's share is computed once a version, the user's once a request.
 
-What is left for each pair is what neither side decides alone. All identities are exact; only rounding differs.
+What is left for each pair is what neither decides alone. All identities are exact; only rounding differs.
 A user's and an item's inputs are rows `[fields, numbers]`; a batch is some users and, for each, some items in
 a row.
 """
@@ -116,8 +116,8 @@ class FoldedDCNv2(Folded):
     """DCN V2 with x₀ = [u; v], user and item.
 
     The first cross layer and the MLP's first are linear in u and v. So is the last cross layer's share of the
-    logit in its input x: w·(x₀ ⊙ (W x + b) + x) = (Wᵀ(w ⊙ x₀) + w)·x + (w ⊙ b)·x₀, a dot product with a vector
-    that is a user's plus an item's. With two cross layers no matrix product of the cross network is left.
+    logit in its input x: w·(x₀ ⊙ (W x + b) + x) = (Wᵀ(w ⊙ x₀) + w)·x + (w ⊙ b)·x₀, a dot product with what
+    is a user's plus an item's. With two cross layers no matrix product of the cross network is left.
     """
 
     def __init__(self, model: DCNv2, sides: Sides, dtype: torch.dtype) -> None:
@@ -168,7 +168,7 @@ class FoldedDCNv2(Folded):
 class FoldedDLRM(Folded):
     """DLRM whose items have no numbers: its dots are of the user's vectors, the item's, or one of each.
 
-    The last kind, times its weights of the MLP's first layer, is linear in the item: one matrix for each user.
+    The last kind, times its weights of the MLP's first layer, is linear in the item: a matrix for each user.
     """
 
     def __init__(self, model: DLRM, sides: Sides, dtype: torch.dtype) -> None:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fathom.errors import InvalidInputError
+from fathom.features.vocabulary import FIRST as FIRST_TOKEN
 from fathom.ranking.columns import Columns
 from fathom.ranking.encode import Vocabulary, encode, ids_of, texts
 from fathom.ranking.folded import Folded
 from fathom.ranking.layers import ColumnTensors
 from fathom.ranking.model import Ranker
 from fathom.ranking.names import Names
-from fathom.features.vocabulary import FIRST as FIRST_TOKEN
 from fathom.ranking.schema import FIRST, ID, UNKNOWN, FeatureField, Schema, lists
 
 #: Items whose vectors are made at once: memory beyond the table itself does not grow with the catalogue.
@@ -109,8 +109,8 @@ class Newcomers:
 def known_tokens(known: Vocabulary, trained: NDArray[np.int32], tokens: pa.Array) -> pa.Array:
     """Return lists of a CaptionJob's `tokens` [n] as lists of the model's ids.
 
-    Ids of no word (missing, unknown) mean the same to both. Tokens that no item the model learned from has are left out, as in
-    training: their embeddings mean nothing.
+    Ids of no word (missing, unknown) mean the same to both. Tokens that no item the model learned from has
+    are left out, as in training: their embeddings mean nothing.
     """
     flat = tokens.flatten()
     numbers = flat.to_numpy(zero_copy_only=False).astype(np.int64)
@@ -119,14 +119,10 @@ def known_tokens(known: Vocabulary, trained: NDArray[np.int32], tokens: pa.Array
     kept = np.isin(ids, trained) & (ids > 0) & (special | (ids != UNKNOWN))
     parents = np.repeat(np.arange(len(tokens)), tokens.value_lengths().fill_null(0).to_numpy())
     offsets = np.concatenate([[0], np.cumsum(np.bincount(parents[kept], minlength=len(tokens)))])
-    return pa.ListArray.from_arrays(
-        pa.array(offsets.astype(np.int32)), pa.array(ids[kept].astype(np.int32))
-    )
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(ids[kept].astype(np.int32)))
 
 
-def columns_of(
-    fields: Sequence[FeatureField], described: Sequence[Mapping[str, Any]]
-) -> dict[str, pa.Array]:
+def columns_of(fields: Sequence[FeatureField], described: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
     """Return the features of items `described` one by one, as columns."""
     kinds: dict[str, pa.DataType | None] = {"Numeric": pa.float64(), "Tokens": pa.list_(pa.int32())}
     named = {field.name: kinds.get(field.type) for field in fields if field.name != ID}

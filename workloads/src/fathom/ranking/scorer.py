@@ -23,7 +23,6 @@ from fathom.ranking.columns import Columns
 from fathom.ranking.encode import encode
 from fathom.ranking.folded import Folded, Sides, Users, fold
 from fathom.ranking.items import CHUNK, Items, Newcomers, tensors
-from fathom.ranking.layers import ColumnTensors
 from fathom.ranking.model import Ranker
 from fathom.ranking.names import Names
 from fathom.ranking.schema import ID, Schema, categorical, lists, numeric
@@ -298,9 +297,7 @@ def _taken(users: Users, which: list[int]) -> Users:
     return Users(users.rows[at], tuple(some[at] for some in users.folded))
 
 
-def _gathered(
-    folded: Folded, held: Items, pieces: list[tuple[_Asked, int, int]]
-) -> tuple[Tensor, Tensor]:
+def _gathered(folded: Folded, held: Items, pieces: list[tuple[_Asked, int, int]]) -> tuple[Tensor, Tensor]:
     """Return rows and parts of the pieces' items, one after the other."""
     at = torch.cat([one.rows[start:end] for one, start, end in pieces])
     last = len(held.rows) - 1

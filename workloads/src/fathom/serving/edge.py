@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fathom.serving.endpoints import Endpoints
 from fathom.serving.errors import BadRequestError
 from fathom.serving.metrics import Metrics
 
@@ -23,10 +24,11 @@ _KINDS: Final = {404: "NotFound", 405: "NotAllowed", 413: "TooLarge", 503: "NotR
 
 
 class Edge:
-    """ASGI middleware around KServe's application, for the model `version`."""
+    """ASGI middleware around our endpoints and KServe's application, for the model `version`."""
 
-    def __init__(self, app: ASGIApp, version: str, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, endpoints: Endpoints, version: str, metrics: Metrics) -> None:
         self._app = app
+        self._endpoints = endpoints
         self._version = version
         self._metrics = metrics
 
@@ -52,7 +54,7 @@ class Edge:
             self._count(scope, code, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let KServe answer; it knows no versions: ours is taken out of the path, others are refused."""
+        """Answer, or let KServe. Neither knows versions: ours is taken out of the path, others are wrong."""
         if (found := _VERSIONED.match(scope["path"])) is not None:
             if found["version"] != self._version:
                 error = BadRequestError(
@@ -64,7 +66,18 @@ class Edge:
                 return
             path = found["model"] + (found["rest"] or "")
             scope = {**scope, "path": path, "raw_path": path.encode()}
-        await self._app(scope, receive, send)
+        endpoint = self._endpoints.find(scope["method"], scope["path"])
+        if endpoint is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            response = await endpoint(request)
+        except BadRequestError as error:
+            response = refuse(request, error)
+        except HTTPException as error:
+            response = JSONResponse({"error": error.detail}, error.status_code)
+        await response(scope, receive, send)
 
     def _count(self, scope: Scope, code: int, seconds: float) -> None:
         protocol = _protocol(scope["path"])

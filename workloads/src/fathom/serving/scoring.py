@@ -118,10 +118,12 @@ class Scorer:
         except Exception as error:
             self._answer_apart(batch, error)
             return
-        rest = iter(scores)
+        start = 0
         for one in batch:
+            own = scores[start : start + len(one.queries)]
+            start += len(own)
             try:
-                one.answer.set_result([_scored(query, next(rest)) for query in one.queries])
+                one.answer.set_result([_scored(q, found) for q, found in zip(one.queries, own, strict=True)])
             except BadRequestError as error:
                 one.answer.set_exception(error)
 

@@ -11,12 +11,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from fathom.serving.body import path
 from fathom.serving.dataplane import FixedRepository, StrictDataPlane
 from fathom.serving.edge import Edge, refuse
+from fathom.serving.endpoints import Endpoints
 from fathom.serving.errors import BadRequestError
 from fathom.serving.kserve import ModelRepository, RESTServer, model_server
 from fathom.serving.predictor import Predictor
-from fathom.serving.v1 import path
 
 #: Seconds that requests in flight get after SIGTERM; Kubernetes kills after 30.
 GRACE_SECONDS: Final = 20
@@ -59,7 +60,9 @@ class Server:
 
 def _application(predictor: Predictor) -> FastAPI:
     app = FastAPI(title="Fathom", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Edge, version=predictor.version, metrics=predictor.metrics)
+    app.add_middleware(
+        Edge, endpoints=Endpoints(predictor), version=predictor.version, metrics=predictor.metrics
+    )
     app.add_exception_handler(BadRequestError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_body)
     app.add_exception_handler(HTTPException, _explain)
