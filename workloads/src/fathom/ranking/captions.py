@@ -120,6 +120,10 @@ class TokenIds:
             history=feature.user_history.max_items if feature.user_history else 0,
         )
 
+    def vocabulary(self) -> dict[str, int]:
+        """Return our id of each token, by the CaptionJob's id as text: a server meets new items."""
+        return {str(token): number for number, token in enumerate(self.tokens.tolist(), start=FIRST)}
+
     def encode(self, tokens: pa.Array, trained: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.Array:
         """Return `tokens` [n] as ids; tokens of no item that is `trained` [n] on are left out.
 

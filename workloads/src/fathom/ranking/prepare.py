@@ -67,6 +67,7 @@ def prepare(task: TrainTask) -> Prepared:
     shown = _counts(item[train], items)
     item_fields, item_values = catalogue.learn(items, task.features.item, shown)
     encoders = [TokenIds.of(c) for c in captioned]
+    item_values |= {c.name: e.vocabulary() for c, e in zip(captioned, encoders, strict=True)}
     tokens = {c.name: _tokens(c, e, task, items, shown > 0) for c, e in zip(captioned, encoders, strict=True)}
     item_fields += [e.field(c) for c, e in zip(captioned, encoders, strict=True)]
     return Prepared(

@@ -133,10 +133,10 @@ class Bundle:
             for some, one in zip(scores, asked, strict=True)
         ]
 
-    def extend(self, names: pa.Array, rows: Tensor) -> None:
-        """Rank these items too, from the next request on."""
+    def replace_newcomers(self, own: Items, names: pa.Array, rows: Tensor) -> None:
+        """Rank, from the next request on, `own` and others: `names` [n] and their `rows` [n, W]."""
         with torch.inference_mode():
-            self.items = self.items.extended(names, rows, self._folded)
+            self.items = own.extended(names, rows, self._folded)
 
     def knows_user(self, user_id: str) -> bool:
         """Return whether the bundle has features or a history of the user."""

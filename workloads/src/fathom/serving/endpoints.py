@@ -17,7 +17,7 @@ from starlette.responses import Response
 from fathom.serving import tensors, v1, v2
 from fathom.serving.body import parsed, written
 from fathom.serving.errors import BadRequestError
-from fathom.serving.feedback import Feedback, remembered
+from fathom.serving.feedback import PATH, Feedback, remembered
 from fathom.serving.kserve import ModelNotReady
 from fathom.serving.predictor import Predictor
 from fathom.serving.query import Query, is_unicode
@@ -25,7 +25,6 @@ from fathom.serving.scoring import Scored
 from fathom.serving.tensors import InferRequest
 
 HEADER_LENGTH: Final = "inference-header-content-length"
-FEEDBACK: Final = "/v1/feedback"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -40,7 +39,7 @@ class Endpoints:
             f"/v2/models/{name}/infer": self._v2,
         }
         if predictor.feedback is not None:
-            self._routes[FEEDBACK] = partial(self._take, predictor.feedback)
+            self._routes[PATH] = partial(self._take, predictor.feedback)
 
     def find(self, method: str, path: str) -> Endpoint | None:
         """Return what answers a request, or None for KServe."""

@@ -26,6 +26,7 @@ from fathom.serving.scoring import Scored
 
 #: Key of the signatures, from a Secret that all pods share; without it each process draws its own.
 ENV_KEY: Final = "FATHOM_FEEDBACK_KEY"
+PATH: Final = "/v1/feedback"
 SECONDS: Final = 3600.0
 #: Scores remembered at most, 13 bytes each.
 MAX_SCORES: Final = 2_000_000

@@ -37,7 +37,7 @@ UNKNOWN_USERS: Final = Counter(
 )
 SCORES: Final = Histograms("fathom_serving_score", "Scores given, P(label = 1).", _MODEL)
 ITEMS: Final = Gauge("fathom_serving_items", "Items that can be ranked.", _MODEL)
-RELOADS: Final = Counter(
+RELOADS: Final = Gauge(
     "fathom_serving_item_reloads", "New tables of items seen, by what became of them.", [*_MODEL, "result"]
 )
 OUTCOMES: Final = Counter("fathom_serving_feedback", "Outcomes posted, by fate.", [*_MODEL, "result"])
@@ -85,9 +85,10 @@ class Metrics:
         """Tell how many items can be ranked."""
         ITEMS.labels(*self._labels).set(count)
 
-    def reloaded(self, result: str) -> None:
-        """Count a new table of items: taken or refused."""
-        RELOADS.labels(*self._labels, result).inc()
+    def reloads(self, results: dict[str, int]) -> None:
+        """Tell how many new tables of items were taken and how many refused."""
+        for result, count in results.items():
+            RELOADS.labels(*self._labels, result).set(count)
 
     def fates(self, counts: dict[str, int]) -> None:
         """Count outcomes by what became of them."""

@@ -47,7 +47,9 @@ class Tensor:
     data: list[Any]
 
 
-class _Input(BaseModel):
+class Input(BaseModel):
+    """A tensor in JSON."""
+
     model_config = ConfigDict(extra="ignore")
 
     name: StrictStr
@@ -57,20 +59,24 @@ class _Input(BaseModel):
     data: list[Any] | None = None
 
 
-class _Output(BaseModel):
+class Output(BaseModel):
+    """An output asked for."""
+
     model_config = ConfigDict(extra="ignore")
 
     name: StrictStr
     parameters: dict[str, Any] | None = None
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
+    """A v2 request in JSON, or what a binary one begins with."""
+
     model_config = ConfigDict(extra="ignore")
 
     id: StrictStr | None = None
     parameters: dict[str, Any] | None = None
-    inputs: list[_Input]
-    outputs: list[_Output] | None = None
+    inputs: list[Input]
+    outputs: list[Output] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def read(body: bytes, header_length: str | None) -> InferRequest:
     """
     end = _header_end(body, header_length)
     try:
-        request = _Request.model_validate(parsed(body[:end]))
+        request = Request.model_validate(parsed(body[:end]))
     except ValidationError as error:
         raise refusal(error) from error
     rest, tensors = memoryview(body)[end:], list[Tensor]()
