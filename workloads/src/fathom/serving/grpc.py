@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from http import HTTPStatus
 from typing import Any, Final
@@ -103,6 +104,7 @@ class GrpcServer:
     def __init__(self, servicer: Servicer, port: int, grace_seconds: int) -> None:
         self._servicer, self._port, self._grace = servicer, port, grace_seconds
         self._server: Any = None
+        self._listening: asyncio.Future[int] | None = None
 
     async def start(self) -> None:
         """Serve until `stop`."""
@@ -112,9 +114,19 @@ class GrpcServer:
             options=[("grpc.max_receive_message_length", MAX_BODY_BYTES)],
         )
         services.add_GRPCInferenceServiceServicer_to_server(self._servicer, self._server)
-        self._server.add_insecure_port(f"[::]:{self._port}")
+        port = self._server.add_insecure_port(f"[::]:{self._port}")
         await self._server.start()
+        self._told().set_result(port)
         await self._server.wait_for_termination()
+
+    async def listening(self) -> int:
+        """Return the port once it is open."""
+        return await self._told()
+
+    def _told(self) -> asyncio.Future[int]:
+        if self._listening is None:
+            self._listening = asyncio.get_running_loop().create_future()
+        return self._listening
 
     async def stop(self, sig: int | None = None) -> None:
         """Finish what is in flight."""
