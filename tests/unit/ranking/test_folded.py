@@ -5,8 +5,11 @@ import itertools
 import pytest
 import torch
 
+from fathom.ranking.architectures import Layout
+from fathom.ranking.architectures.base import Architecture
+from fathom.ranking.architectures.dcnv2 import DCNv2
+from fathom.ranking.architectures.dlrm import DLRM
 from fathom.ranking.folded import Sides, Unfolded, Users, fold
-from fathom.ranking.model import DLRM, DCNv2
 from fathom_api.recmodel import RankerModel
 
 TWO_USERS = [7, 3]
@@ -22,11 +25,11 @@ def scores(
     return found.sigmoid(), plain.sigmoid()
 
 
-def model(kind: type[DCNv2 | DLRM], sides: Sides, layers: int, hidden: list[int]) -> torch.nn.Module:
+def model(kind: type[DCNv2 | DLRM], sides: Sides, layers: int, hidden: list[int]) -> Architecture:
     torch.manual_seed(0)
     config = RankerModel(embedding_dim=sides.dim, cross_layers=layers, hidden_units=hidden)
-    fields = sides.user_fields + sides.item_fields
-    made = kind(fields, sides.user_numbers + sides.item_numbers, config).eval()
+    layout = Layout(sides.user_fields, sides.item_fields, sides.user_numbers, sides.item_numbers, sides.dim)
+    made = kind(layout, config).eval()
     for weight in made.parameters():
         torch.nn.init.normal_(weight, std=0.5 / weight.shape[-1] ** 0.5)
     return made.requires_grad_(False)

@@ -16,7 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fathom.ranking.model import DLRM, DCNv2
+from fathom.ranking.architectures.base import Architecture
+from fathom.ranking.architectures.dcnv2 import DCNv2
+from fathom.ranking.architectures.dlrm import DLRM
+from fathom.ranking.layers import ExpertMixture
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,9 @@ class Folded(ABC):
         """Return logits [n] of n = Σ `sizes` items: `sizes[q]` of them for user q, one after the other."""
 
 
-def fold(interaction: nn.Module, sides: Sides, dtype: torch.dtype = torch.float32) -> Folded:
+def fold(interaction: Architecture, sides: Sides, dtype: torch.dtype = torch.float32) -> Folded:
     """Return `interaction` folded; what is left for each pair is multiplied in `dtype`."""
-    if isinstance(interaction, DCNv2):
+    if isinstance(interaction, DCNv2) and not _mixes(interaction):
         return FoldedDCNv2(interaction, sides, dtype)
     if isinstance(interaction, DLRM) and not sides.item_numbers:
         return FoldedDLRM(interaction, sides, dtype)
@@ -95,7 +98,7 @@ def fold(interaction: nn.Module, sides: Sides, dtype: torch.dtype = torch.float3
 class Unfolded(Folded):
     """Any interaction, called with all fields and numbers of each pair."""
 
-    def __init__(self, interaction: nn.Module, sides: Sides) -> None:
+    def __init__(self, interaction: Architecture, sides: Sides) -> None:
         self._interaction = interaction
         self._sides = sides
 
@@ -106,10 +109,10 @@ class Unfolded(Folded):
     def logits(self, users: Users, sizes: Sequence[int], rows: Tensor, parts: Tensor) -> Tensor:
         """Return the interaction's own logits."""
         sides = self._sides
-        user, item = spread(users.rows, sizes), rows
+        user = spread(users.rows, sizes)
         at, to = sides.user_fields * sides.dim, sides.item_fields * sides.dim
-        fields = torch.cat([user[:, :at], item[:, :to]], dim=1).unflatten(1, (-1, sides.dim))
-        return self._interaction(fields, torch.cat([user[:, at:], item[:, to:]], dim=1))
+        vectors = (some.unflatten(1, (-1, sides.dim)) for some in (user[:, :at], rows[:, :to]))
+        return self._interaction(*vectors, torch.cat([user[:, at:], rows[:, to:]], dim=1))
 
 
 class FoldedDCNv2(Folded):
@@ -222,6 +225,11 @@ class Product:
         if self._dtype == torch.float32:
             return functional.linear(x, self._weight, self._bias)
         return functional.linear(x.to(self._dtype), self._weight, self._bias).float()
+
+
+def _mixes(model: DCNv2) -> bool:
+    """Return whether a cross layer is a mixture of experts, which is not linear."""
+    return any(isinstance(layer.get_submodule("transform"), ExpertMixture) for layer in model.cross.layers)
 
 
 def mlp(x: Tensor, layers: list[Product]) -> Tensor:

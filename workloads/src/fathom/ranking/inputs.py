@@ -62,28 +62,33 @@ def read(folder: Path, device: torch.device) -> tuple[Job, Inputs]:
     arrays = load_file(folder / ARRAYS, device=str(device))
     tables = Tables(_tensors("users", arrays), _tensors("items", arrays), arrays["liked"])
     train, validation = (
-        Pairs(*(arrays[f"{name}.{field}"] for field in Pairs._fields)) for name in ("train", "validation")
+        Pairs(**{field: arrays[key] for field in Pairs._fields if (key := f"{name}.{field}") in arrays})
+        for name in ("train", "validation")
     )
     return job, Inputs(tables, train, validation)
 
 
 def _columns(side: str, columns: Columns) -> dict[str, NDArray[np.generic]]:
-    values = {f"{side}.lists.{i}": rows for i, rows in enumerate(columns.lists)}
+    values: dict[str, NDArray[np.generic]] = {f"{side}.lists.{i}": v for i, v in enumerate(columns.lists)}
+    values |= {f"{side}.weights.{i}": w for i, w in enumerate(columns.weights) if w is not None}
     return {f"{side}.ids": columns.ids, f"{side}.numeric": columns.numeric, **values}
 
 
 def _pairs(name: str, prepared: Prepared, at: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
-    fields = {
+    fields: dict[str, NDArray[np.generic]] = {
         "user": prepared.user[at],
         "item": prepared.item[at],
         "start": prepared.histories.start[at],
         "end": prepared.histories.end[at],
         "label": prepared.interactions.label[at],
     }
+    if prepared.interactions.tasks is not None:
+        fields["tasks"] = prepared.interactions.tasks[at]
     return {f"{name}.{field}": values for field, values in fields.items()}
 
 
 def _tensors(side: str, arrays: dict[str, Tensor]) -> ColumnTensors:
     count = sum(name.startswith(f"{side}.lists.") for name in arrays)
     lists = [arrays[f"{side}.lists.{i}"] for i in range(count)]
-    return ColumnTensors(arrays[f"{side}.ids"], lists, arrays[f"{side}.numeric"])
+    weights = [arrays.get(f"{side}.weights.{i}") for i in range(count)]
+    return ColumnTensors(arrays[f"{side}.ids"], lists, arrays[f"{side}.numeric"], weights)

@@ -17,10 +17,10 @@ from fathom.features.vocabulary import FIRST as FIRST_TOKEN
 from fathom.ranking.columns import Columns
 from fathom.ranking.encode import Vocabulary, encode, ids_of, texts
 from fathom.ranking.folded import Folded
-from fathom.ranking.layers import ColumnTensors
+from fathom.ranking.layers import ColumnTensors, from_columns
 from fathom.ranking.model import Ranker
 from fathom.ranking.names import Names
-from fathom.ranking.schema import FIRST, ID, UNKNOWN, FeatureField, Schema, lists
+from fathom.ranking.schema import FIRST, ID, UNKNOWN, FeatureField, Schema, lists, weights_name
 
 #: Items whose vectors are made at once: memory beyond the table itself does not grow with the catalogue.
 CHUNK = 1 << 14
@@ -91,23 +91,32 @@ class Newcomers:
         Raises:
             InvalidInputError: a column does not hold what its feature is.
         """
-        given = {name: self._translated(name, column) for name, column in columns.items()}
+        given = dict(columns)
+        for name in self._trained:
+            given |= self._translated(name, columns)
         found = encode(self.fields, self._known, given, count)
         with torch.inference_mode():
             return _rows(self._model, found)
 
-    def _translated(self, name: str, column: pa.Array) -> pa.Array:
-        if name not in self._trained:
-            return column
+    def _translated(self, name: str, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+        """Return tokens and their weights, if there are any, as the model's."""
+        if name not in columns:
+            return {}
         if name not in self._known:
             raise InvalidInputError(
                 "NoTokens", f"the bundle does not say what the tokens of {name} are; train it again"
             )
-        return known_tokens(self._known[name], self._trained[name], column)
+        weights = weights_name(name)
+        tokens, weighed = known_tokens(
+            self._known[name], self._trained[name], columns[name], columns.get(weights)
+        )
+        return {name: tokens} if weighed is None else {name: tokens, weights: weighed}
 
 
-def known_tokens(known: Vocabulary, trained: NDArray[np.int32], tokens: pa.Array) -> pa.Array:
-    """Return lists of a CaptionJob's `tokens` [n] as lists of the model's ids.
+def known_tokens(
+    known: Vocabulary, trained: NDArray[np.int32], tokens: pa.Array, weights: pa.Array | None = None
+) -> tuple[pa.Array, pa.Array | None]:
+    """Return lists of a CaptionJob's `tokens` [n] as lists of the model's ids, and their `weights` beside.
 
     Ids of no word (missing, unknown) mean the same to both. Tokens that no item the model learned from has
     are left out, as in training: their embeddings mean nothing.
@@ -118,8 +127,13 @@ def known_tokens(known: Vocabulary, trained: NDArray[np.int32], tokens: pa.Array
     ids = np.where(special, numbers, ids_of(texts(flat), known))
     kept = np.isin(ids, trained) & (ids > 0) & (special | (ids != UNKNOWN))
     parents = np.repeat(np.arange(len(tokens)), tokens.value_lengths().fill_null(0).to_numpy())
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(parents[kept], minlength=len(tokens)))])
-    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(ids[kept].astype(np.int32)))
+    counts = np.bincount(parents[kept], minlength=len(tokens))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    found = pa.ListArray.from_arrays(offsets, pa.array(ids[kept].astype(np.int32)))
+    if weights is None:
+        return found, None
+    beside = weights.flatten().to_numpy(zero_copy_only=False).astype(np.float32)[kept]
+    return found, pa.ListArray.from_arrays(offsets, pa.array(beside))
 
 
 def columns_of(fields: Sequence[FeatureField], described: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
@@ -157,11 +171,10 @@ def forget_ids(model: Ranker, schema: Schema) -> None:
 
 def tensors(columns: Columns) -> ColumnTensors:
     """Return `columns` as tensors that share their memory."""
-    lists_of = [torch.from_numpy(values) for values in columns.lists]
-    return ColumnTensors(torch.from_numpy(columns.ids), lists_of, torch.from_numpy(columns.numeric))
+    return from_columns(columns)
 
 
 def _rows(model: Ranker, columns: Columns) -> Tensor:
     given = tensors(columns)
-    pooled = model.item_sparse.pool(given.lists, len(given.ids))
+    pooled = model.item_sparse.pool(given.lists, len(given.ids), given.weights)
     return torch.cat([model.item_side(given.ids, pooled).flatten(1), given.numeric], dim=1)

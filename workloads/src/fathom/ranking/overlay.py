@@ -23,7 +23,7 @@ from fathom.features.tables import NAME as FEATURES
 from fathom.ranking import bundle, tables
 from fathom.ranking.bundle import BundleInfo
 from fathom.ranking.encode import Vocabulary
-from fathom.ranking.schema import ID, FeatureField, Schema
+from fathom.ranking.schema import ID, FeatureField, Schema, weights_name
 from fathom.storage import Location, appearing, digest_bytes
 from fathom_api.captioning import ASPECT
 
@@ -69,6 +69,8 @@ def write(
     columns: dict[str, Any] = {"item_id": new}
     for name, table in captioned.items():
         columns[name] = _aligned(table, "tokens", new)
+        if "weights" in table.column_names:
+            columns[weights_name(name)] = _aligned(table, "weights", new)
     for table in own:
         columns |= {name: _aligned(table, name, new) for name in table.column_names if name != "item_id"}
     with appearing(folder / ITEMS) as path:
@@ -127,7 +129,8 @@ def _captions(field: FeatureField, folders: Mapping[str, Path], tokens: Vocabula
             f"{folders[job]}: its vocabulary is {covered.vocabulary}, which is not the one that the bundle's "
             f"{field.name} was trained with; featurise with that vocabulary, or train again",
         )
-    return tables.read(str(folder / FEATURES), ["item_id", "tokens"])
+    names = pq.read_schema(folder / FEATURES).names
+    return tables.read(str(folder / FEATURES), [n for n in ("item_id", "tokens", "weights") if n in names])
 
 
 def _own(items: str | None, info: BundleInfo) -> list[pa.Table]:

@@ -25,7 +25,7 @@ from fathom.ranking.folded import Folded, Sides, Users, fold
 from fathom.ranking.items import CHUNK, Items, Newcomers, tensors
 from fathom.ranking.model import Ranker
 from fathom.ranking.names import Names
-from fathom.ranking.schema import ID, Schema, categorical, lists, numeric
+from fathom.ranking.schema import ID, categorical, lists, numeric
 
 #: MiB of memory for what the folded ranker keeps of each item; a catalogue that needs more is scored slower.
 ENV_ITEM_CACHE: Final = "FATHOM_ITEM_CACHE_MIB"
@@ -90,9 +90,9 @@ class Bundle:
         self._users = Names(pa.array(parts.users.names, pa.string()))
         self._user_columns = parts.users.columns
         self._user_values = {**parts.vocabularies["user"], ID: {}}
-        sides = sides_of(info.features, info.model.embedding_dim)
-        self._pooled_at = len(categorical(info.features.item)) * sides.dim, sides.item_fields * sides.dim
-        self._dim = sides.dim
+        sides = sides_of(model)
+        self._vectors, self._dim = sides.item_fields * sides.dim, sides.dim
+        self._attended = info.features.attended if model.interaction.attends else 0
         with torch.inference_mode():
             self._folded: Folded = fold(model.interaction, sides)
             names = pa.array(parts.items.names, pa.string())
@@ -182,20 +182,19 @@ class Bundle:
         """Return the user's row [1, W]: vectors, then numbers."""
         stored = self._user_columns.take(np.array([row]))
         user = tensors(self._overridden(stored, request.features) if request.features else stored)
-        history, pooled = self._history(request, row, held)
-        return torch.cat([self._model.user_side(user, history, pooled).flatten(1), user.numeric], dim=1)
+        history, liked = self._history(request, row, held)
+        return torch.cat([self._model.user_side(user, history, liked).flatten(1), user.numeric], dim=1)
 
     def _history(self, request: ScoreRequest, row: int, held: Items) -> tuple[Tensor, Tensor]:
-        """Return the history [1, H] as places in a small table [H + 1, J, D] of its items' pooled lists."""
+        """Return the history [1, H] as places in a small table [H + 1, F, D] of its items' vectors."""
         size = self.info.features.history
         latest = self._histories[row] if request.history is None else None
         rows = held.names.rows((request.history or [])[:size]) if latest is None else latest
-        if not len(rows):
-            rows = np.zeros(1, np.int64)
-        start, end = self._pooled_at
-        pooled = held.rows[torch.from_numpy(np.append(0, rows)), start:end].unflatten(1, (-1, self._dim))
+        # What is attended to has a fixed place, so that users of short histories can be scored beside others.
+        rows = np.pad(rows, (0, max(0, max(1, self._attended) - len(rows))))
+        vectors = held.rows[torch.from_numpy(np.append(0, rows)), : self._vectors]
         places = np.where(rows > 0, np.arange(1, len(rows) + 1), 0)
-        return torch.from_numpy(places[None]), pooled
+        return torch.from_numpy(places[None]), vectors.unflatten(1, (-1, self._dim))
 
     def _overridden(self, stored: Columns, features: dict[str, Any]) -> Columns:
         """Return the user's features with those of the request in place of the stored ones."""
@@ -213,6 +212,7 @@ class Bundle:
             np.where(asked[0], given.ids, stored.ids).astype(np.int32),
             tuple(g if a else s for a, g, s in zip(asked[1], given.lists, stored.lists, strict=True)),
             np.where(asked[2], given.numeric, stored.numeric).astype(np.float32),
+            tuple(g if a else s for a, g, s in zip(asked[1], given.weights, stored.weights, strict=True)),
         )
 
     def _halve(self, sides: Sides) -> None:
@@ -250,11 +250,11 @@ def load(folder: Path) -> Bundle:
     return made
 
 
-def sides_of(schema: Schema, dim: int) -> Sides:
-    """Return the widths of both sides' inputs."""
-    user, item = (len(categorical(side)) + len(lists(side)) for side in (schema.user, schema.item))
-    profiles = len(schema.profiles)
-    return Sides(user + profiles, item, dim, len(numeric(schema.user)), len(numeric(schema.item)))
+def sides_of(model: Ranker) -> Sides:
+    """Return the widths of both sides' inputs; items attended to are the user's."""
+    layout = model.interaction.layout
+    attended = model.attended * layout.item if model.interaction.attends else 0
+    return Sides(layout.user + attended, layout.item, layout.dim, layout.user_numbers, layout.item_numbers)
 
 
 def _budget() -> int:
