@@ -27,14 +27,14 @@ from statistics import quantiles
 
 import torch
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from builders.bundles import make_bundle
 
 from benchmarks.serving_peers import Plain
 from fathom.ranking.scorer import ScoreRequest, load
 
+ROOT = Path(__file__).parents[1]
 ITEMS, USERS = 10_000, 1_000
 MODELS = {"small": (128, 64), "wide": (400, 400, 400)}
 WARM_UP = 50
@@ -157,9 +157,8 @@ def free_port() -> int:
 
 
 def _has(python: str, module: str) -> bool:
-    return (
-        subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
-    )
+    found = subprocess.run([python, "-c", f"import {module}"], check=False, capture_output=True)
+    return found.returncode == 0
 
 
 def servers(folder: Path, peers: str | None) -> Iterator[tuple[str, list[str], Writer]]:
@@ -215,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = options.parse_args([] if arguments is None else arguments)
     load_average = os.getloadavg()[0]
     print(
-        f"{os.cpu_count()} CPUs, {platform.machine()}, load {load_average:.1f}; {given.candidates} candidates,"
+        f"{os.cpu_count()} CPUs, {platform.machine()}, load {load_average:.1f}, {given.candidates} candidates"
     )
     print(f"DCN V2, embeddings of 16, MLP {MODELS[given.model]}, {ITEMS} items\n")
     print("| | p50 ms | p99 ms | rows/s |")

@@ -1,4 +1,4 @@
-"""One server of a bundle's model as others would write it: `python -m benchmarks.serving_peers KIND FOLDER PORT`.
+"""A bundle's model in another server: `python -m benchmarks.serving_peers KIND FOLDER PORT`.
 
 All look up the items' features in a dictionary, put them beside the user's, and call the same exported model.
 """
