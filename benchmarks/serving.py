@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 
+import psutil
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -43,11 +44,18 @@ SERVER, CLIENT = "0", "1"
 
 @dataclass(frozen=True)
 class Found:
-    """Milliseconds of each of a row of calls, and rows scored in a second of them."""
+    """Milliseconds of each of a row of calls; `cpu` is the mean that the process that answers computes.
+
+    Attributes:
+        rows: scored in a second of the calls; cpu_rows: in a second of CPU time, which other work on the
+            machine changes less.
+    """
 
     p50: float
     p99: float
+    cpu: float
     rows: float
+    cpu_rows: float
 
 
 @dataclass(frozen=True)
@@ -62,17 +70,22 @@ Writer = Callable[[str, list[str]], Message]
 _JSON = {"content-type": "application/json"}
 
 
-def measure(calls: Sequence[Callable[[], object]], size: int) -> Found:
+def measure(
+    calls: Sequence[Callable[[], object]], size: int, cpu_seconds: Callable[[], float] = time.process_time
+) -> Found:
     """Return the latency of `calls`, the first ones not counted."""
     for call in calls[:WARM_UP]:
         call()
     milliseconds: list[float] = []
+    cpu_before = cpu_seconds()
     for call in calls[WARM_UP:]:
         started = time.perf_counter()
         call()
         milliseconds.append((time.perf_counter() - started) * 1000)
+    count = len(milliseconds)
+    cpu = (cpu_seconds() - cpu_before) * 1000 / count
     cuts = quantiles(milliseconds, n=100)
-    return Found(cuts[49], cuts[98], size * 1000 * len(milliseconds) / sum(milliseconds))
+    return Found(cuts[49], cuts[98], cpu, size * 1000 * count / sum(milliseconds), size * 1000 / cpu)
 
 
 def v1(user: str, items: list[str]) -> Message:
@@ -118,15 +131,21 @@ def post(connection: http.client.HTTPConnection, message: Message) -> bytes:
 
 
 @contextmanager
-def served(command: list[str], port: int, probe: Message) -> Iterator[http.client.HTTPConnection]:
-    """Yield a connection to a server that `command` starts on one core and that answers `probe`."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+def served(
+    command: list[str], port: int, probe: Message
+) -> Iterator[tuple[http.client.HTTPConnection, psutil.Process]]:
+    """Yield a connection to, and the process of, a server that `command` starts on one core."""
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             ["taskset", "-c", SERVER, *command], stdout=log, stderr=log, env=environment, cwd=ROOT
         )
         try:
-            yield _answering(process, port, probe)
+            yield _answering(process, port, probe), psutil.Process(process.pid)
         finally:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -148,6 +167,12 @@ def _answering(process: subprocess.Popen[bytes], port: int, probe: Message) -> h
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connection
     raise RuntimeError("it did not start")
+
+
+def cpu_seconds_of(process: psutil.Process) -> float:
+    """Return the CPU time of a process and of those it has started."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
 
 
 def free_port() -> int:
@@ -197,8 +222,9 @@ def rows(folder: Path, size: int, requests: int, peers: str | None) -> Iterator[
         messages = [write(*asking) for asking in askings]
         port = free_port()
         try:
-            with served([*command, str(port)], port, messages[0]) as client:
-                yield name, measure([lambda m=m: post(client, m) for m in messages], size)
+            with served([*command, str(port)], port, messages[0]) as (client, process):
+                calls = [lambda m=m: post(client, m) for m in messages]
+                yield name, measure(calls, size, lambda: cpu_seconds_of(process))
         except RuntimeError as error:
             print(f"{name}: {error}", file=sys.stderr)
 
@@ -217,12 +243,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{os.cpu_count()} CPUs, {platform.machine()}, load {load_average:.1f}, {given.candidates} candidates"
     )
     print(f"DCN V2, embeddings of 16, MLP {MODELS[given.model]}, {ITEMS} items\n")
-    print("| | p50 ms | p99 ms | rows/s |")
-    print("| --- | ---: | ---: | ---: |")
+    print("| | p50 ms | p99 ms | CPU ms | rows/s | rows per CPU second |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as scratch:
         folder = make_bundle(Path(scratch), items=ITEMS, users=USERS, dim=16, hidden=MODELS[given.model])
         for name, found in rows(folder, given.candidates, given.requests, given.peers):
-            print(f"| {name} | {found.p50:.2f} | {found.p99:.2f} | {found.rows:,.0f} |", flush=True)
+            times = f"{found.p50:.2f} | {found.p99:.2f} | {found.cpu:.2f}"
+            print(f"| {name} | {times} | {found.rows:,.0f} | {found.cpu_rows:,.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,8 @@ class FoldedDCNv2(Folded):
         layers = [affine(layer.get_submodule("transform")) for layer in model.cross.layers]
         layers = [(weight[order][:, order], bias[order]) for weight, bias in layers]
         deep = linears(model.deep)
-        over, self._width = model.over.weight[0], len(order)
+        (head,) = linears([model.over])
+        over, self._width = head.weight[0], len(order)
         cross_over, deep_over = over[: self._width][order], over[self._width :]
         last, last_bias = layers[-1]
         # x₁ = x₀ ⊙ (W x₀ + b + 1): the one is added to the bias.
@@ -141,7 +142,7 @@ class FoldedDCNv2(Folded):
         deep_first = deep[0].weight[:, order]
         scaled, constant = cross_over[:, None] * last, (cross_over * last_bias)[None]
         linear = torch.cat([first[0], deep_first, scaled.T, constant])
-        bias = torch.cat([first[1], deep[0].bias, cross_over, model.over.bias])
+        bias = torch.cat([first[1], deep[0].bias, cross_over, head.bias])
         self._linear_user = linear[:, : len(user)].T.contiguous()
         self._linear_item = linear[:, len(user) :].T.contiguous()
         self._bias = bias

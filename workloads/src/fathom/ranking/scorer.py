@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +24,7 @@ from fathom.ranking.folded import Folded, Sides, Users, fold
 from fathom.ranking.items import CHUNK, Items, Newcomers, tensors
 from fathom.ranking.model import Ranker
 from fathom.ranking.names import Names
+from fathom.ranking.requests import ScoreRequest, Scores
 from fathom.ranking.schema import ID, categorical, lists, numeric
 
 #: MiB of memory for what the folded ranker keeps of each item; a catalogue that needs more is scored slower.
@@ -32,41 +32,7 @@ ENV_ITEM_CACHE: Final = "FATHOM_ITEM_CACHE_MIB"
 #: How far probabilities in half precision may be from the others.
 TOLERANCE: Final = 1e-3
 _log = logging.getLogger("fathom")
-
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """Who asks, and about what.
-
-    Attributes:
-        user_id: the user; one that the bundle does not know is scored by the rest.
-        history: ids of items liked, latest first, instead of what the bundle knows.
-        features: the user's features by column, instead of what the bundle knows.
-        candidates: ids of items to score; None means all of `Bundle.item_ids`.
-        items: features of candidates that the bundle does not know, by id.
-    """
-
-    user_id: str | None = None
-    history: list[str] | None = None
-    features: dict[str, Any] = field(default_factory=dict[str, Any])
-    candidates: list[str] | None = None
-    items: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-
-
-class Scores(NamedTuple):
-    """Scores of one request.
-
-    Attributes:
-        scores: [n] P(label = 1) of each candidate.
-        names: ids of all n items where the request named none; None where it did.
-        unknown: candidates of which nothing is known.
-        known_user: whether the bundle has features or a history of the user.
-    """
-
-    scores: NDArray[np.float32]
-    names: Names | None
-    unknown: int
-    known_user: bool
+Result = TypeVar("Result")
 
 
 class _Asked(NamedTuple):
@@ -220,8 +186,11 @@ class Bundle:
         if not torch.ops.mkldnn._is_mkldnn_bf16_supported() or not len(self.items.names):
             return
         half = fold(self._model.interaction, sides, torch.bfloat16)
-        asked = _sample(self)
+        every = np.linspace(1, len(self.items.names), 500).astype(np.int64)
+        users = [None, *self._users.take(np.arange(1, min(7, len(self._users)) + 1))]
         with torch.inference_mode():
+            requests = [ScoreRequest(user, candidates=self.items.names.take(every)) for user in users]
+            asked = [self._asked(request, self.items) for request in requests]
             (ours, full), (theirs, halved) = (
                 _timed(lambda f=f: self._scores(f, self.items, asked)) for f in (self._folded, half)
             )
@@ -264,7 +233,7 @@ def _budget() -> int:
     return int(text) << 20
 
 
-def _histories(histories: list[list[str]], names: Names, size: int) -> NDArray[np.int64]:
+def _histories(histories: list[list[str]], names: Names, size: int) -> NDArray[np.int32]:
     """Return the rows of the items in each user's history, [U + 1, H], 0 where there is none."""
     kept = [history[:size] for history in histories]
     longest = max((len(history) for history in kept), default=0)
@@ -314,20 +283,11 @@ def _gathered(folded: Folded, held: Items, pieces: list[tuple[_Asked, int, int]]
     return rows, folded.items(rows)
 
 
-def _sample(of: Bundle) -> list[_Asked]:
-    """Return something to score: some items for each of the first users and for one nobody knows."""
-    every = np.linspace(1, len(of.items.names), 500).astype(np.int64)
-    users = [None, *of._users.take(np.arange(1, min(7, len(of._users)) + 1))]
-    requests = [ScoreRequest(user, candidates=of.items.names.take(every)) for user in users]
-    with torch.inference_mode():
-        return [of._asked(request, of.items) for request in requests]
-
-
-def _timed(call: Any) -> tuple[Any, float]:
+def _timed(call: Callable[[], Result]) -> tuple[Result, float]:
     """Return what `call` returns, and the least of the seconds it took five times."""
-    seconds: list[float] = []
+    result, seconds = call(), list[float]()
     for _ in range(5):
         started = time.perf_counter()
-        result = call()
+        call()
         seconds.append(time.perf_counter() - started)
     return result, min(seconds)

@@ -49,7 +49,7 @@ class Server:
             servicer = Servicer(predictor, self._server.dataplane, self._server.model_repository_extension)
             grpc = GrpcServer(servicer, grpc_port, GRACE_SECONDS)
             # KServe's own takes no other servicer; the model server stops what it has under this name.
-            self._server._grpc_server = grpc
+            vars(self._server)["_grpc_server"] = grpc
             self._server.servers.append(grpc.start())
         for noisy in ("kserve.trace", "uvicorn.access"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
