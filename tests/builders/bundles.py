@@ -52,6 +52,7 @@ def make_bundle(
         "user": {ID: numbered(user_names), "job": numbered(JOBS), "likes": numbered(GENRES)},
         "item": {ID: numbered(item_names), "genre": numbered(GENRES)},
     }
+    known["item"]["captions/catalog"] = {str(token): token for token in range(3, 52)}
     features = Schema(
         user=[
             FeatureField(name=ID, type="Categorical", size=FIRST + users),

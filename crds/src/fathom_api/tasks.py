@@ -144,3 +144,15 @@ class ServeTask(ApiModel):
     model_name: str = Field(description="Name in the inference protocol's paths.")
     model_version: str = Field(default="", description="Version told with every answer.")
     port: int = Field(default=8080, ge=1, le=65535, description="HTTP port.")
+    grpc_port: int = Field(default=0, ge=0, le=65535, description="gRPC port; 0 for no gRPC.")
+    items: str = Field(
+        default="",
+        description="Folder that `fathom items` writes new items to; they are ranked once they are there.",
+    )
+    items_poll_seconds: float = Field(
+        default=10.0, gt=0, le=3600, description="How often that folder is looked at."
+    )
+    feedback: bool = Field(
+        default=False,
+        description="Take outcomes at /v1/feedback; FATHOM_FEEDBACK_KEY of the environment signs.",
+    )

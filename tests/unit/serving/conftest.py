@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from builders.bundles import make_bundle
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from fathom.ranking.scorer import Bundle, load
@@ -35,3 +36,10 @@ def served(folder: Path) -> Predictor:
 def client(served: Predictor) -> Iterator[TestClient]:
     with TestClient(Server(served, 8080).wired(), raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def listening(folder: Path) -> FastAPI:
+    """A server that takes outcomes too."""
+    task = ServeTask(bundle=str(folder), model_name=NAME, model_version="v-listening", feedback=True)
+    return Server(predictor(task), 8080).wired()

@@ -32,11 +32,11 @@ def test_a_model_that_failed_is_ready_only_once_it_answers_again(
     model = predictor(ServeTask(bundle=str(folder), model_name="movies", model_version="v-failing"))
     with TestClient(Server(model, 8080).wired(), raise_server_exceptions=False) as client:
 
-        def broken(self: Bundle, request: ScoreRequest) -> None:
+        def broken(self: Bundle, requests: list[ScoreRequest]) -> None:
             raise MemoryError("no memory left")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Bundle, "score", broken)
+            patch.setattr(Bundle, "score_all", broken)
             assert client.post(V1, json=BODY).status_code == 500
             assert client.get(path).status_code == 503
         assert client.get(path).status_code == 200

@@ -45,7 +45,7 @@ def test_without_candidates_all_items_are_ranked(client: TestClient, bundle: Bun
     (answer,) = ask(client, {"user_id": "u0", "k": 10})
     every = bundle.score(ScoreRequest("u0"))
     assert answer["item_ids"] == [bundle.item_ids[i] for i in np.argsort(-every)[:10]]
-    assert answer["scores"] == sorted(every.tolist(), reverse=True)[:10]
+    assert np.float32(answer["scores"]).tolist() == sorted(every.tolist(), reverse=True)[:10]
 
 
 def test_several_instances_are_answered_in_order(client: TestClient) -> None:

@@ -117,7 +117,7 @@ def evaluate(task: TaskFile) -> None:
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0917 (options)
     task: Annotated[
         Path | None, typer.Option("--task", help="The task, a JSON document, instead of the options.")
     ] = None,
@@ -125,8 +125,11 @@ def serve(
     model_name: Annotated[str, typer.Option(help="Name in the inference protocol's paths.")] = "ranker",
     model_version: Annotated[str, typer.Option(help="Version told with every answer.")] = "",
     port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port.")] = 8080,
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="gRPC port; 0 for none.")] = 0,
+    items: Annotated[str, typer.Option(help="Folder to watch for new items, see fathom items.")] = "",
+    feedback: Annotated[bool, typer.Option(help="Take outcomes at /v1/feedback.")] = False,
 ) -> None:
-    """Serve a bundle over the open inference protocol, v1 and v2."""
+    """Serve a bundle over the open inference protocol, v1 and v2, over HTTP and gRPC."""
     from fathom.run import as_process, read_task
     from fathom.serving.command import serve as work
 
@@ -134,7 +137,15 @@ def serve(
         document = read_task(task, ServeTask) if task else None
         work(
             document
-            or ServeTask(bundle=bundle, model_name=model_name, model_version=model_version, port=port)
+            or ServeTask(
+                bundle=bundle,
+                model_name=model_name,
+                model_version=model_version,
+                port=port,
+                grpc_port=grpc_port,
+                items=items,
+                feedback=feedback,
+            )
         )
 
 
@@ -151,6 +162,32 @@ def dataset(
     with as_process():
         convert(name, source, target)
         typer.echo(f"{target / TASK}")
+
+
+@app.command()
+def items(
+    bundle: Annotated[str, typer.Option(help="Folder of the bundle that is served.")],
+    output: Annotated[str, typer.Option(help="Folder that fathom serve --items watches.")],
+    features: Annotated[
+        list[str] | None, typer.Option(help="NAME=FOLDER: the features of each CaptionJob it uses.")
+    ] = None,
+    table: Annotated[str, typer.Option(help="Table with the items' other features.")] = "",
+) -> None:
+    """Write the items that came after a bundle was trained, for its server to rank without a rollout."""
+    from fathom.ranking.overlay import command as work
+    from fathom.run import as_process
+
+    with as_process():
+        named = dict(_pair(text) for text in features or [])
+        written = work(bundle, named, output, table or None)
+        typer.echo(f"{written.counts['items']} new items, {written.digest}", err=True)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, folder = text.partition("=")
+    if not (name and separator and folder):
+        raise typer.BadParameter(f"{text}: give NAME=FOLDER", param_hint="--features")
+    return name, folder
 
 
 @app.command(name="task")

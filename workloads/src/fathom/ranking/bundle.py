@@ -131,10 +131,15 @@ def read(folder: Path) -> tuple[BundleInfo, Parts, str]:
         items=from_table("item_id", pq.read_table(folder / ITEMS), info.features.item),
         users=from_table("user_id", users, info.features.user),
         histories=users["@history"].to_pylist(),
-        vocabularies=_vocabularies(pq.read_table(folder / VOCABULARIES)),
+        vocabularies=read_vocabularies(folder),
         training_rows=pq.read_table(folder / ROWS)["hash"].to_numpy(),
     )
     return info, parts, digest
+
+
+def read_vocabularies(folder: Path) -> dict[str, dict[str, Vocabulary]]:
+    """Return ids by value, by feature, of `user` and `item`; values of tokens are the CaptionJob's ids."""
+    return _vocabularies(pq.read_table(folder / VOCABULARIES))
 
 
 def ranker(folder: Path, info: BundleInfo, weights: dict[str, Tensor]) -> Ranker:

@@ -171,6 +171,10 @@ class TokenIds:
             half_life=feature.user_history.half_life if feature.user_history else None,
         )
 
+    def vocabulary(self) -> dict[str, int]:
+        """Return our id of each token, by the CaptionJob's id as text: a server meets new items."""
+        return {str(token): number for number, token in enumerate(self.tokens.tolist(), start=FIRST)}
+
     def encode(self, tokens: Tokens, trained: np.ndarray[Any, np.dtype[np.bool_]]) -> Tokens:
         """Return `tokens` [n] as ids; tokens of no item that is `trained` [n] on are left out.
 

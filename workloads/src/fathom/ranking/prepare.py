@@ -71,6 +71,7 @@ def prepare(task: TrainTask) -> Prepared:
     user_fields, user_values = catalogue.learn(users, task.features.user, met)
     item_fields, item_values = catalogue.learn(items, task.features.item, shown)
     encoders = [TokenIds.of(c) for c in captioned]
+    item_values |= {c.name: e.vocabulary() for c, e in zip(captioned, encoders, strict=True)}
     tokens: dict[str, pa.Array] = {}
     for c, e in zip(captioned, encoders, strict=True):
         tokens |= _tokens(c, e, task, items, shown > 0).columns(c.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from fathom import cpus, storage
@@ -28,13 +29,15 @@ def predictor(task: ServeTask) -> Predictor:
     from fathom.ranking import scorer
 
     bundle = scorer.load(folder)
+    from fathom.serving.feedback import ENV_KEY
     from fathom.serving.predictor import Predictor
     from fathom.serving.scoring import Scorer
 
     version = task.model_version or bundle.digest.removeprefix("sha256:")[:8]
-    model = Predictor(task.model_name, version, Scorer(bundle, cpus.available()))
+    key = os.environ.get(ENV_KEY, "").encode() if task.feedback else None
+    model = Predictor(task.model_name, version, Scorer(bundle, cpus.available()), key)
     model.load()
-    _log.info("%s %s: %d items, bundle %s", task.model_name, version, len(bundle.item_ids), bundle.digest)
+    _log.info("%s %s: %d items, bundle %s", task.model_name, version, len(bundle.items.names), bundle.digest)
     return model
 
 
@@ -47,4 +50,21 @@ def serve(task: ServeTask) -> None:
     model = predictor(task)
     from fathom.serving.server import Server
 
-    Server(model, task.port).run()
+    if task.items:
+        _watch(task, model)
+    Server(model, task.port, task.grpc_port).run()
+
+
+def _watch(task: ServeTask, model: Predictor) -> None:
+    """Rank the new items that are there already, and those that come."""
+    from fathom.serving.reload import Reload, Watch
+
+    reload = Reload(model.scorer.bundle, task.items)
+
+    def tell(seen: Reload) -> None:
+        model.metrics.reloads(seen.results)
+        model.metrics.items(len(model.scorer.bundle.items.names))
+
+    reload.look()
+    tell(reload)
+    Watch(reload, tell, task.items_poll_seconds).start()

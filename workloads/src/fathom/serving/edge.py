@@ -12,23 +12,28 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fathom.serving.endpoints import Endpoints
 from fathom.serving.errors import BadRequestError
 from fathom.serving.metrics import Metrics
 
 VERSION_HEADER: Final = "x-fathom-version"
 MAX_BODY_BYTES: Final = 32 << 20
+#: Of all requests in flight: memory is bounded whatever clients do.
+MAX_HELD_BYTES: Final = 128 << 20
 _VERSIONED: Final = re.compile(r"^(?P<model>/v2/models/[^/]+)/versions/(?P<version>[^/]+)(?P<rest>/.*)?$")
 _KIND: Final = "fathom_error"
 _KINDS: Final = {404: "NotFound", 405: "NotAllowed", 413: "TooLarge", 503: "NotReady"}
 
 
 class Edge:
-    """ASGI middleware around KServe's application, for the model `version`."""
+    """ASGI middleware around our endpoints and KServe's application, for the model `version`."""
 
-    def __init__(self, app: ASGIApp, version: str, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, endpoints: Endpoints, version: str, metrics: Metrics) -> None:
         self._app = app
+        self._endpoints = endpoints
         self._version = version
         self._metrics = metrics
+        self._held = _Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -46,13 +51,15 @@ class Edge:
             await send(message)
 
         scope.setdefault("state", {})
+        body = _Body(receive, self._held)
         try:
-            await self._answer(scope, _limited(receive), send_on)
+            await self._answer(scope, body.receive, send_on)
         finally:
+            body.release()
             self._count(scope, code, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let KServe answer; it knows no versions: ours is taken out of the path, others are refused."""
+        """Answer, or let KServe. Neither knows versions: ours is taken out of the path, others are wrong."""
         if (found := _VERSIONED.match(scope["path"])) is not None:
             if found["version"] != self._version:
                 error = BadRequestError(
@@ -64,7 +71,19 @@ class Edge:
                 return
             path = found["model"] + (found["rest"] or "")
             scope = {**scope, "path": path, "raw_path": path.encode()}
-        await self._app(scope, receive, send)
+        # Endpoints first: each layer of KServe's application costs as much as they do.
+        endpoint = self._endpoints.find(scope["method"], scope["path"])
+        if endpoint is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            response = await endpoint(request)
+        except BadRequestError as error:
+            response = refuse(request, error)
+        except HTTPException as error:
+            response = JSONResponse({"error": error.detail}, error.status_code)
+        await response(scope, receive, send)
 
     def _count(self, scope: Scope, code: int, seconds: float) -> None:
         protocol = _protocol(scope["path"])
@@ -95,19 +114,40 @@ def _protocol(path: str) -> str | None:
     return None
 
 
-def _limited(receive: Receive) -> Receive:
-    """Return `receive`, which fails on a body beyond the limit, however its length was announced."""
-    received = 0
+class _Held:
+    """Bytes of all bodies that are being read or answered."""
 
-    async def receive_on() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > MAX_BODY_BYTES:
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+class _Body:
+    """One request's body, which fails beyond its limit and beyond that of all together."""
+
+    def __init__(self, receive: Receive, held: _Held) -> None:
+        self._receive, self._held = receive, held
+        self._bytes = 0
+
+    async def receive(self) -> Message:
+        """Return the next message.
+
+        Raises:
+            HTTPException: it is too much, however its length was announced.
+        """
+        message = await self._receive()
+        size = len(message.get("body", b""))
+        self._bytes += size
+        self._held.bytes += size
+        if self._bytes > MAX_BODY_BYTES:
             raise HTTPException(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"a request may have {MAX_BODY_BYTES >> 20} MiB; split it",
             )
+        if self._held.bytes > MAX_HELD_BYTES:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "too many large requests at once; try again")
         return message
 
-    return receive_on
+    def release(self) -> None:
+        """Count the body no more."""
+        self._held.bytes -= self._bytes
+        self._bytes = 0

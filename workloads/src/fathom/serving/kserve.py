@@ -11,29 +11,33 @@ _argv = sys.argv
 sys.argv = _argv[:1]
 try:
     from kserve import model_server
-    from kserve.errors import InferenceError, InvalidInput
+    from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
+    from kserve.metrics import PREDICT_HIST_TIME
     from kserve.model import Model
     from kserve.model_repository import ModelRepository
     from kserve.protocol.dataplane import DataPlane
-    from kserve.protocol.infer_type import InferOutput, InferRequest, InferResponse
+    from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
+    from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as services
+    from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
+    from kserve.protocol.grpc.servicer import InferenceServicer
     from kserve.protocol.model_repository_extension import ModelRepositoryExtension
     from kserve.protocol.rest.server import RESTServer
-    from kserve.protocol.rest.v2_datamodels import InferenceRequest, RequestInput
 finally:
     sys.argv = _argv
 
 __all__ = [
+    "PREDICT_HIST_TIME",
     "DataPlane",
-    "InferOutput",
-    "InferRequest",
-    "InferResponse",
-    "InferenceError",
-    "InferenceRequest",
+    "ExceptionToStatusInterceptor",
+    "InferenceServicer",
     "InvalidInput",
     "Model",
+    "ModelNotFound",
+    "ModelNotReady",
     "ModelRepository",
     "ModelRepositoryExtension",
     "RESTServer",
-    "RequestInput",
+    "messages",
     "model_server",
+    "services",
 ]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Counter, Gauge, Histogram
 
+from fathom.serving.histograms import Histograms
+from fathom.serving.online import Online
 from fathom.serving.scoring import Scored
 
 _MODEL: Final = ["model_name", "model_version"]
+PROTOCOLS: Final = ("v1", "v2", "grpc")
 _BUCKETS: Final = (0.001, 0.002, 0.004, 0.006, 0.01, 0.015, 0.025, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0)
 
 REQUESTS: Final = Counter(
@@ -25,26 +30,44 @@ LATENCY: Final = Histogram(
 )
 CANDIDATES: Final = Counter("fathom_serving_candidates", "Items scored.", _MODEL)
 UNKNOWN_ITEMS: Final = Counter(
-    "fathom_serving_unknown_items", "Candidates that the bundle does not know.", _MODEL
+    "fathom_serving_unknown_items", "Candidates of which nothing is known.", _MODEL
 )
 UNKNOWN_USERS: Final = Counter(
     "fathom_serving_unknown_users", "Queries for somebody whom the bundle does not know.", _MODEL
 )
+SCORES: Final = Histograms("fathom_serving_score", "Scores given, P(label = 1).", _MODEL)
+ITEMS: Final = Gauge("fathom_serving_items", "Items that can be ranked.", _MODEL)
+RELOADS: Final = Gauge(
+    "fathom_serving_item_reloads", "New tables of items seen, by what became of them.", [*_MODEL, "result"]
+)
+OUTCOMES: Final = Counter("fathom_serving_feedback", "Outcomes posted, by fate.", [*_MODEL, "result"])
+OUTCOME_SCORES: Final = Histograms(
+    "fathom_serving_feedback_score", "Scores of what has an outcome, by outcome.", [*_MODEL, "label"]
+)
+LOG_LOSS: Final = Counter("fathom_serving_feedback_log_loss", "Sum of −log P(outcome).", _MODEL)
+AUC: Final = Gauge("fathom_serving_online_auc", "AUC over all outcomes since the start.", _MODEL)
+ENTROPY: Final = Gauge("fathom_serving_online_normalized_entropy", "Log loss over that of the mean.", _MODEL)
+CALIBRATION: Final = Gauge("fathom_serving_online_calibration", "Sum of scores over outcomes 1.", _MODEL)
 
 
 class Metrics:
-    """The metrics of one model and version."""
+    """The metrics of one model and version; used by the event loop's thread alone."""
 
     def __init__(self, name: str, version: str) -> None:
-        self._labels = (name, version)
-        for counter in (CANDIDATES, UNKNOWN_ITEMS, UNKNOWN_USERS):
-            # A counter that is there from the start lets rates be told from gaps.
-            counter.labels(*self._labels)
+        self._labels = labels = (name, version)
+        # A counter that is there from the start lets rates be told from gaps; looking one up costs more than
+        # counting.
+        self._candidates = CANDIDATES.labels(*labels)
+        self._unknown_items = UNKNOWN_ITEMS.labels(*labels)
+        self._unknown_users = UNKNOWN_USERS.labels(*labels)
+        self._latency = {protocol: LATENCY.labels(*labels, protocol) for protocol in PROTOCOLS}
+        SCORES.start(*labels)
+        self._online: Online | None = None
 
     def answered(self, protocol: str, code: int, seconds: float) -> None:
         """Count a request."""
         REQUESTS.labels(*self._labels, protocol, str(code)).inc()
-        LATENCY.labels(*self._labels, protocol).observe(seconds)
+        self._latency[protocol].observe(seconds)
 
     def failed(self, kind: str) -> None:
         """Count an error of `kind`, one of a fixed set."""
@@ -52,6 +75,35 @@ class Metrics:
 
     def scored(self, scored: list[Scored]) -> None:
         """Count what was scored."""
-        CANDIDATES.labels(*self._labels).inc(sum(s.candidates for s in scored))
-        UNKNOWN_ITEMS.labels(*self._labels).inc(sum(s.unknown for s in scored))
-        UNKNOWN_USERS.labels(*self._labels).inc(sum(not s.known_user for s in scored))
+        self._candidates.inc(sum(s.candidates for s in scored))
+        self._unknown_items.inc(sum(s.unknown for s in scored))
+        self._unknown_users.inc(sum(not s.known_user for s in scored))
+        for one in scored:
+            SCORES.observe(one.scores, *self._labels)
+
+    def items(self, count: int) -> None:
+        """Tell how many items can be ranked."""
+        ITEMS.labels(*self._labels).set(count)
+
+    def reloads(self, results: dict[str, int]) -> None:
+        """Tell how many new tables of items were taken and how many refused."""
+        for result, count in results.items():
+            RELOADS.labels(*self._labels, result).set(count)
+
+    def fates(self, counts: dict[str, int]) -> None:
+        """Count outcomes by what became of them."""
+        for result, count in counts.items():
+            OUTCOMES.labels(*self._labels, result).inc(count)
+
+    def outcomes(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> None:
+        """Take outcomes: scores [n] and labels [n]."""
+        if self._online is None:
+            self._online = Online()
+        online, before = self._online, self._online.log_loss
+        online.add(scores, labels)
+        for label in (0, 1):
+            OUTCOME_SCORES.observe(scores[labels == label], *self._labels, str(label))
+        LOG_LOSS.labels(*self._labels).inc(online.log_loss - before)
+        AUC.labels(*self._labels).set(online.auc())
+        ENTROPY.labels(*self._labels).set(online.normalized_entropy())
+        CALIBRATION.labels(*self._labels).set(online.calibration())

@@ -1,47 +1,41 @@
-"""The ranker as a KServe model: reads v1 and v2 requests, scores them, answers in kind."""
+"""The ranker as a KServe model: what KServe's own routes ask of it, and the scoring for all protocols."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
 from typing import Any
 
-from fathom.serving import v1, v2
+from fathom.ranking.schema import Schema
+from fathom.serving import v2
 from fathom.serving.errors import BadRequestError
-from fathom.serving.kserve import InferOutput, InferRequest, InferResponse, Model
+from fathom.serving.feedback import Feedback
+from fathom.serving.kserve import PREDICT_HIST_TIME, Model, ModelNotReady
 from fathom.serving.metrics import Metrics
-from fathom.serving.query import Query, is_unicode
+from fathom.serving.query import Query
 from fathom.serving.scoring import Scored, Scorer
 
 _log = logging.getLogger("fathom")
 
 
-@dataclass(frozen=True)
-class Work:
-    """A request that has been read; `source` is what it was read from where that was v2."""
-
-    queries: list[Query]
-    source: InferRequest | None
-
-
-@dataclass(frozen=True)
-class Done:
-    """A request that has been scored."""
-
-    work: Work
-    scored: list[Scored]
-
-
 class Predictor(Model):
     """Ranks items with one bundle, under one version."""
 
-    def __init__(self, name: str, version: str, scorer: Scorer) -> None:
+    def __init__(self, name: str, version: str, scorer: Scorer, feedback_key: bytes | None = None) -> None:
+        """Take the model's name and version; with a key, empty for one of chance, outcomes are taken."""
         super().__init__(name)
         self.version = version
         self.metrics = Metrics(name, version)
-        self._scorer = scorer
-        self._features = scorer.bundle.info.features
+        self.scorer = scorer
+        self.feedback = None if feedback_key is None else Feedback(self.metrics.outcomes, feedback_key)
+        self._seconds = PREDICT_HIST_TIME.labels(model_name=name)
+
+    @property
+    def features(self) -> Schema:
+        """Features of users and items."""
+        return self.scorer.bundle.info.features
 
     def load(self) -> bool:
         """Become ready, if the model really answers.
@@ -49,7 +43,8 @@ class Predictor(Model):
         Raises:
             InvalidInputError: it does not.
         """
-        self._scorer.self_test()
+        self.scorer.self_test()
+        self.metrics.items(len(self.scorer.bundle.items.names))
         self.ready = True
         return True
 
@@ -67,55 +62,30 @@ class Predictor(Model):
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """Return the v2 inputs."""
-        return v2.inputs(self._features)
+        return v2.inputs(self.features)
 
     def get_output_types(self) -> list[dict[str, Any]]:
         """Return the v2 outputs."""
         return v2.outputs()
 
-    async def preprocess(self, payload: Any, headers: Any = None) -> Any:
-        """Read a request.
+    async def rank(self, queries: Sequence[Query]) -> list[Scored]:
+        """Score `queries`.
 
         Raises:
-            BadRequestError: it cannot be answered as it is.
+            BadRequestError: their features give no score.
+            ModelNotReady: it has failed, and has not answered since.
         """
-        if not isinstance(payload, InferRequest):
-            return Work(v1.read(payload, self._features), None)
-        if not is_unicode(payload.id or ""):
-            raise BadRequestError("id", "WrongType", "holds text that is not Unicode")
-        v2.check_outputs([output.name for output in payload.request_outputs or []])
-        return Work([v2.read(payload.inputs, self._features)], payload)
-
-    async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:
-        """Score it.
-
-        Raises:
-            BadRequestError: its features give no score.
-        """
-        work: Work = payload
+        if not self.ready:
+            raise ModelNotReady(self.name)
+        started = time.perf_counter()
         try:
-            return Done(work, await self._scorer.score(work.queries))
+            scored = await self.scorer.score(queries)
         except BadRequestError:
             raise
         except Exception:
             # Ours to mend: not ready until a self-test has gone well again.
             self.ready = False
             raise
-
-    async def postprocess(self, result: Any, headers: Any = None, response_headers: Any = None) -> Any:
-        """Answer in the request's protocol."""
-        done: Done = result
-        self.metrics.scored(done.scored)
-        request = done.work.source
-        if request is None:
-            return v1.answer(done.scored, self.version)
-        scores = done.scored[0].scores
-        return InferResponse(
-            # KServe answers 500 to a request without id unless the response has one.
-            response_id=request.id or "",
-            model_name=self.name,
-            model_version=self.version,
-            infer_outputs=[InferOutput(v2.SCORE, [len(scores)], "FP32", scores)],
-            use_binary_outputs=request.use_binary_outputs,
-            requested_outputs=request.request_outputs,
-        )
+        self._seconds.observe(time.perf_counter() - started)
+        self.metrics.scored(scored)
+        return scored

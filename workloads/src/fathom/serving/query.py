@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from fathom.serving.errors import BadRequestError
 #: Most candidates of one request, all its instances together.
 MAX_CANDIDATES: Final = 100_000
 MAX_HISTORY: Final = 10_000
+#: Most items that a request describes itself.
+MAX_DESCRIBED: Final = 1_000
 MAX_VALUES: Final = 1_000
 MAX_TEXT: Final = 4_096
 
@@ -42,6 +44,7 @@ class Asked:
     features: Mapping[str, Any] | None
     candidates: list[str] | None
     k: int | None
+    items: Mapping[str, Mapping[str, Any]] | None = None
 
 
 def checked(asked: Asked, schema: Schema, prefix: str = "") -> Query:
@@ -66,13 +69,14 @@ def checked(asked: Asked, schema: Schema, prefix: str = "") -> Query:
     request = ScoreRequest(
         user_id=asked.user_id,
         history=asked.history,
-        features=_features(asked.features or {}, schema, f"{prefix}features"),
+        features=_features(asked.features or {}, schema.user, f"{prefix}features"),
         candidates=asked.candidates,
+        items=_items(asked.items or {}, schema, f"{prefix}items"),
     )
     return Query(request, asked.k, field)
 
 
-def _check_length(field: str, values: Sequence[object] | None, most: int, least: int = 0) -> None:
+def _check_length(field: str, values: Sized | None, most: int, least: int = 0) -> None:
     if values is None or least <= len(values) <= most:
         return
     if not values:
@@ -84,14 +88,21 @@ def _check_length(field: str, values: Sequence[object] | None, most: int, least:
     )
 
 
-def _features(given: Mapping[str, Any], schema: Schema, field: str) -> dict[str, Any]:
-    known = {f.name: f for f in schema.user if f.name != ID}
+def _items(given: Mapping[str, Mapping[str, Any]], schema: Schema, field: str) -> dict[str, dict[str, Any]]:
+    _check_length(field, given, MAX_DESCRIBED)
+    return {name: _features(one, schema.item, f"{field}.{name}", "item") for name, one in given.items()}
+
+
+def _features(
+    given: Mapping[str, Any], fields: Sequence[FeatureField], field: str, side: str = "user"
+) -> dict[str, Any]:
+    known = {f.name: f for f in fields if f.name != ID}
     for name in given:
         if name not in known:
             raise BadRequestError(
                 f"{field}.{name}",
                 "UnknownFeature",
-                f"the model has no such user feature; it has {', '.join(sorted(known)) or 'none'}",
+                f"the model has no such {side} feature; it has {', '.join(sorted(known)) or 'none'}",
             )
     return {name: _value(known[name], value, f"{field}.{name}") for name, value in given.items()}
 
@@ -102,6 +113,9 @@ def _value(feature: FeatureField, value: Any, field: str) -> Any:
         return None
     if feature.type == "Numeric":
         right, wanted = _is_number(value), "a finite number"
+    elif feature.type == "Tokens":
+        right = isinstance(value, list) and len(value) <= MAX_VALUES and all(map(_is_token, value))
+        wanted = f"a list of at most {MAX_VALUES} ids of the CaptionJob's vocabulary"
     elif feature.type == "Categorical":
         right, wanted = _is_text(value) or _is_code(value), "one string, or a number that is exact"
     else:
@@ -124,6 +138,10 @@ def _is_number(value: Any) -> bool:
 def _is_code(value: Any) -> bool:
     # Codes are compared as text, which a float beyond this has no one form of.
     return _is_number(value) and (isinstance(value, int) or abs(value) < 1 << 53)
+
+
+def _is_token(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31
 
 
 def _is_text(value: Any) -> bool:

@@ -1,11 +1,18 @@
-"""Scoring on threads of its own, so that the server goes on answering probes while it computes."""
+"""Scoring on threads of its own, so that the server goes on answering probes while it computes.
+
+Requests that wait while a thread scores are scored together when it is free again: under load the matrix
+products are of many requests, and nobody waits for company.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,19 +20,19 @@ import torch
 from numpy.typing import NDArray
 
 from fathom.errors import InvalidInputError
-from fathom.ranking.scorer import Bundle, ScoreRequest
+from fathom.ranking.scorer import Bundle, ScoreRequest, Scores
 from fathom.serving.errors import BadRequestError
 from fathom.serving.query import Query
 
 #: Threads of one scoring; more lower the latency of large requests, fewer let more requests run at once.
 ENV_TORCH_THREADS: Final = "FATHOM_TORCH_THREADS"
-#: Candidates scored at once: memory does not grow with the catalogue.
-CHUNK: Final = 16_384
+#: Candidates from which a batch takes no further request: one request's latency is not all others' sum.
+ENOUGH: Final = 4_096
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Items and their scores; `unknown` of the `candidates` are not in the bundle."""
+    """Items and their scores; of `unknown` of the `candidates` nothing is known."""
 
     item_ids: list[str]
     scores: NDArray[np.float32]
@@ -34,24 +41,41 @@ class Scored:
     known_user: bool
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """Queries of one request, and where their answer goes."""
+
+    queries: Sequence[Query]
+    candidates: int
+    answer: Future[list[Scored]]
+
+
 class Scorer:
     """Scores queries with `bundle`, on `cpus` threads divided by how many torch takes for each."""
 
     def __init__(self, bundle: Bundle, cpus: int) -> None:
         self.bundle = bundle
-        self._known = frozenset(bundle.item_ids)
         threads = torch_threads()
+        self._waiting: deque[_Waiting] = deque()
+        self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(
             max(1, cpus // threads), "scoring", initializer=torch.set_num_threads, initargs=(threads,)
         )
 
-    async def score(self, queries: list[Query]) -> list[Scored]:
-        """Score `queries`, one after the other.
+    async def score(self, queries: Sequence[Query]) -> list[Scored]:
+        """Score `queries`, together with those of others that wait.
 
         Raises:
             BadRequestError: a query's features give no score.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._score_all, queries)
+        candidates = sum(
+            len(self.bundle.items.names) if q.request.candidates is None else len(q.request.candidates)
+            for q in queries
+        )
+        waiting = _Waiting(queries, candidates, Future())
+        self._waiting.append(waiting)
+        self._pool.submit(self._work)
+        return await asyncio.wrap_future(waiting.answer)
 
     def self_test(self) -> None:
         """Score a few items for somebody nobody knows.
@@ -59,7 +83,8 @@ class Scorer:
         Raises:
             InvalidInputError: there are no items, or the model does not give probabilities.
         """
-        some = self.bundle.item_ids[:8]
+        names = self.bundle.items.names
+        some = names.take(np.arange(1, min(8, len(names)) + 1))
         if not some:
             raise InvalidInputError("NoItems", "the bundle has no items to rank; train it again")
         scores = self.bundle.score(ScoreRequest(candidates=some))
@@ -72,27 +97,68 @@ class Scorer:
         """Wait for what is being scored."""
         self._pool.shutdown()
 
-    def _score_all(self, queries: list[Query]) -> list[Scored]:
-        return [self._score(query) for query in queries]
+    def _work(self) -> None:
+        """Score what waits, up to a limit; nothing, if another thread has taken all of it."""
+        if batch := self._taken():
+            self._answer(batch)
 
-    def _score(self, query: Query) -> Scored:
-        asked = query.request.candidates
-        items = self.bundle.item_ids if asked is None else asked
-        chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
-        scores = np.concatenate([self._chunk(query, chunk) for chunk in chunks])
-        unknown = 0 if asked is None else sum(item not in self._known for item in asked)
-        best = slice(None) if query.k is None else np.argsort(-scores, kind="stable")[: query.k]
-        ids = items if query.k is None else [items[i] for i in np.arange(len(items))[best]]
-        user = query.request.user_id
-        known = user is not None and self.bundle.knows_user(user)
-        return Scored(ids, scores[best], len(items), unknown, known)
+    def _taken(self) -> list[_Waiting]:
+        taken: list[_Waiting] = []
+        candidates = 0
+        with self._lock:
+            while self._waiting and (not taken or candidates + self._waiting[0].candidates <= ENOUGH):
+                taken.append(self._waiting.popleft())
+                candidates += taken[-1].candidates
+        return [one for one in taken if one.answer.set_running_or_notify_cancel()]
 
-    def _chunk(self, query: Query, items: list[str]) -> NDArray[np.float32]:
-        scores = self.bundle.score(replace(query.request, candidates=items))
-        if query.request.features and not np.isfinite(scores).all():
-            field = f"{query.field}.features" if query.field else "inputs"
-            raise BadRequestError(field, "OutOfRange", "a number is so large that the model gives no score")
-        return scores
+    def _answer(self, batch: list[_Waiting]) -> None:
+        queries = [query for one in batch for query in one.queries]
+        try:
+            scores = self.bundle.score_all([query.request for query in queries])
+        except Exception as error:
+            self._answer_apart(batch, error)
+            return
+        start = 0
+        for one in batch:
+            own = scores[start : start + len(one.queries)]
+            start += len(own)
+            try:
+                one.answer.set_result([_scored(q, found) for q, found in zip(one.queries, own, strict=True)])
+            except BadRequestError as error:
+                one.answer.set_exception(error)
+
+    def _answer_apart(self, batch: list[_Waiting], error: Exception) -> None:
+        """Fail the one request of `batch`, or try each alone: who is well must not fall with the others."""
+        if len(batch) == 1:
+            batch[0].answer.set_exception(error)
+            return
+        for one in batch:
+            self._answer([one])
+
+
+def _scored(query: Query, found: Scores) -> Scored:
+    scores, request = found.scores, query.request
+    if (request.features or request.items) and not np.isfinite(scores).all():
+        field = f"{query.field}.features" if query.field else "inputs"
+        raise BadRequestError(field, "OutOfRange", "a number is so large that the model gives no score")
+    if query.k is None:
+        return Scored(request.candidates or [], scores, len(scores), found.unknown, found.known_user)
+    best = _best(scores, query.k)
+    if found.names is not None:
+        ids = found.names.take(best + 1)
+    else:
+        asked = request.candidates or []
+        ids = [asked[i] for i in best]
+    return Scored(ids, scores[best], len(scores), found.unknown, found.known_user)
+
+
+def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return where the `k` highest are, highest first, of equals the first first."""
+    if k >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    bound = np.partition(scores, len(scores) - k)[len(scores) - k]
+    among = np.flatnonzero(scores >= bound)
+    return among[np.argsort(-scores[among], kind="stable")[:k]]
 
 
 def torch_threads() -> int:

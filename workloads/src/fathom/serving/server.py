@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -11,21 +12,24 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from fathom.serving import openapi
+from fathom.serving.body import path
 from fathom.serving.dataplane import FixedRepository, StrictDataPlane
 from fathom.serving.edge import Edge, refuse
+from fathom.serving.endpoints import Endpoints
 from fathom.serving.errors import BadRequestError
+from fathom.serving.grpc import GrpcServer, Servicer
 from fathom.serving.kserve import ModelRepository, RESTServer, model_server
 from fathom.serving.predictor import Predictor
-from fathom.serving.v1 import path
 
 #: Seconds that requests in flight get after SIGTERM; Kubernetes kills after 30.
 GRACE_SECONDS: Final = 20
 
 
 class Server:
-    """Serves `predictor` at `port`."""
+    """Serves `predictor` at `port`, over gRPC too if it has a port."""
 
-    def __init__(self, predictor: Predictor, port: int) -> None:
+    def __init__(self, predictor: Predictor, port: int, grpc_port: int = 0) -> None:
         self._predictor = predictor
         # KServe keeps one application a process and looks it up by this name.
         model_server.app = self.app = _application(predictor)
@@ -41,6 +45,12 @@ class Server:
         )
         self._server.dataplane = StrictDataPlane(registry)
         self._server.model_repository_extension = FixedRepository(registry)
+        if grpc_port:
+            servicer = Servicer(predictor, self._server.dataplane, self._server.model_repository_extension)
+            grpc = GrpcServer(servicer, grpc_port, GRACE_SECONDS)
+            # KServe's own takes no other servicer; the model server stops what it has under this name.
+            vars(self._server)["_grpc_server"] = grpc
+            self._server.servers.append(grpc.start())
         for noisy in ("kserve.trace", "uvicorn.access"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
 
@@ -59,11 +69,19 @@ class Server:
 
 def _application(predictor: Predictor) -> FastAPI:
     app = FastAPI(title="Fathom", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Edge, version=predictor.version, metrics=predictor.metrics)
+    app.add_middleware(
+        Edge, endpoints=Endpoints(predictor), version=predictor.version, metrics=predictor.metrics
+    )
+    app.add_api_route("/openapi.json", partial(_document, predictor), include_in_schema=False)
     app.add_exception_handler(BadRequestError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_body)
     app.add_exception_handler(HTTPException, _explain)
     return app
+
+
+async def _document(predictor: Predictor) -> JSONResponse:
+    feedback = predictor.feedback is not None
+    return JSONResponse(openapi.document(predictor.name, predictor.version, predictor.features, feedback))
 
 
 async def _refuse(request: Request, error: Any) -> JSONResponse:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints, ValidationError
 
 from fathom.ranking.schema import Schema
+from fathom.serving.body import refusal
 from fathom.serving.errors import BadRequestError
 from fathom.serving.query import MAX_CANDIDATES, Asked, Query, checked
 from fathom.serving.scoring import Scored
@@ -26,6 +26,7 @@ class Instance(BaseModel):
     history: list[ItemId] | None = None
     features: dict[str, Any] | None = None
     candidates: list[ItemId] | None = None
+    items: dict[ItemId, dict[str, Any]] | None = None
     k: Annotated[StrictInt, Field(ge=1)] | None = None
 
 
@@ -38,18 +39,18 @@ class Body(BaseModel):
 
 
 def read(body: Any, schema: Schema) -> list[Query]:
-    """Return the queries of a v1 request; bytes are taken for JSON.
+    """Return the queries of a v1 request, parsed as JSON.
 
     Raises:
         BadRequestError: it is not one.
     """
     try:
-        parsed = Body.model_validate(_json(body) if isinstance(body, bytes) else body)
+        parsed = Body.model_validate(body)
     except ValidationError as error:
-        raise _refusal(error) from error
+        raise refusal(error) from error
     queries = [
         checked(
-            Asked(one.user_id, one.history, one.features, one.candidates, one.k),
+            Asked(one.user_id, one.history, one.features, one.candidates, one.k, one.items),
             schema,
             f"instances[{number}].",
         )
@@ -64,25 +65,9 @@ def read(body: Any, schema: Schema) -> list[Query]:
     return queries
 
 
-def answer(scored: list[Scored], version: str) -> dict[str, Any]:
-    """Return the response body."""
-    predictions = [{"item_ids": s.item_ids, "scores": s.scores.tolist()} for s in scored]
+def answer(scored: list[Scored], version: str, request_ids: list[str]) -> dict[str, Any]:
+    """Return the response body; `request_ids` are for feedback, none if there is none."""
+    predictions: list[dict[str, Any]] = [{"item_ids": s.item_ids, "scores": s.scores} for s in scored]
+    for prediction, request_id in zip(predictions, request_ids, strict=False):
+        prediction["request_id"] = request_id
     return {"predictions": predictions, "model_version": version}
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise BadRequestError("body", "InvalidJson", f"not JSON: {error}") from error
-
-
-def _refusal(error: ValidationError) -> BadRequestError:
-    first = error.errors(include_url=False)[0]
-    return BadRequestError(path(first["loc"]) or "body", "WrongType", f"{first['msg']}")
-
-
-def path(location: tuple[int | str, ...]) -> str:
-    """Return where in a body something is: ("instances", 0, "k") → `instances[0].k`."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
-    return "".join(parts).removeprefix(".")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from fathom.ranking.schema import ID, Schema
 from fathom.serving.errors import BadRequestError
 from fathom.serving.query import Asked, Query, checked, is_unicode
+from fathom.serving.scoring import Scored
+from fathom.serving.tensors import InferRequest, Tensor
 
 USER: Final = "user_id"
 ITEMS: Final = "item_id"
@@ -18,30 +20,6 @@ _IDS: Final = frozenset({USER, ITEMS, HISTORY})
 _NUMBERS: Final = frozenset(
     {"FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"}
 )
-
-
-class Tensor(Protocol):
-    """An input tensor, as KServe decodes it."""
-
-    @property
-    def name(self) -> str:
-        """Name."""
-        ...
-
-    @property
-    def datatype(self) -> str:
-        """Datatype of the protocol."""
-        ...
-
-    @property
-    def shape(self) -> Sequence[int]:
-        """Shape."""
-        ...
-
-    @property
-    def data(self) -> Any:
-        """Values, nested or flat."""
-        ...
 
 
 def read(tensors: Sequence[Tensor], schema: Schema) -> Query:
@@ -91,6 +69,24 @@ def check_outputs(names: Sequence[str]) -> None:
             raise BadRequestError(f"outputs.{name}", "UnknownOutput", f"there is one output, {SCORE}")
 
 
+def answer(
+    asked: InferRequest, scored: Scored, model: str, version: str, request_ids: list[str]
+) -> dict[str, Any]:
+    """Return the response body, or of a binary one the JSON that its bytes come after."""
+    output: dict[str, Any] = {"name": SCORE, "datatype": "FP32", "shape": [len(scored.scores)]}
+    if asked.binary:
+        output["parameters"] = {"binary_data_size": 4 * len(scored.scores)}
+    else:
+        output["data"] = scored.scores
+    return {
+        "model_name": model,
+        "model_version": version,
+        "id": asked.id,
+        **({"parameters": {"request_id": request_ids[0]}} if request_ids else {}),
+        "outputs": [output],
+    }
+
+
 def inputs(schema: Schema) -> list[dict[str, Any]]:
     """Return the tensors taken, as model metadata."""
     ids = [
@@ -130,20 +126,18 @@ def _values(tensor: Tensor) -> list[Any]:
         raise BadRequestError(
             field, "WrongShape", f"{len(values)} values do not make shape {list(tensor.shape)}"
         )
-    wanted = (str,) if tensor.datatype == "BYTES" else (int, float)
-    for value in values:
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            raise BadRequestError(
-                field, "WrongType", f"holds {value!r}, which is no value of {tensor.datatype}"
-            )
-        if isinstance(value, str) and not is_unicode(value):
-            raise BadRequestError(field, "WrongType", "holds text that is not Unicode")
+    wanted = frozenset((str,)) if tensor.datatype == "BYTES" else frozenset((int, float))
+    if not wanted >= set(map(type, values)):
+        odd = next(value for value in values if type(value) not in wanted)
+        raise BadRequestError(field, "WrongType", f"holds {odd!r}, which is no value of {tensor.datatype}")
+    if tensor.datatype == "BYTES" and not is_unicode("".join(values)):
+        raise BadRequestError(field, "WrongType", "holds text that is not Unicode")
     return values
 
 
 def _flat(data: Any) -> list[Any]:
     """Return the values of a list, which may be nested as its shape is."""
     values: list[Any] = data
-    while any(isinstance(value, list) for value in values):
+    while list in set(map(type, values)):
         values = [inner for value in values for inner in (value if isinstance(value, list) else [value])]
     return values
