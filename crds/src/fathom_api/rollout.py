@@ -97,9 +97,10 @@ class PrometheusMetric(ApiModel):
     query: str = Field(
         min_length=1,
         max_length=4096,
-        description="PromQL with one number as its result. {{version}} stands for the candidate, then for the "
-        "stable version. With {{canary}} and {{stable}} instead, the result is the difference, or any number "
-        "that is 0 where both are alike. {{namespace}} and {{window}}, the time between two looks, are there too.",
+        description="PromQL with one number as its result. {{version}} stands for the candidate, then for "
+        "the stable version. With {{canary}} and {{stable}} instead, the result is the difference, or any "
+        "number that is 0 where both are alike. {{namespace}} and {{window}}, the time between two looks, "
+        "are there too.",
     )
     better: Literal["Lower", "Higher"] = Field(default="Lower", description="Which way is an improvement.")
     min_looks: int = Field(
@@ -114,7 +115,8 @@ class JobMetric(ApiModel):
     command: list[Annotated[str, Field(max_length=1024)]] = Field(
         default_factory=list[str],
         max_length=64,
-        description="Its command. The environment has FATHOM_CANARY, FATHOM_STABLE, FATHOM_STEP and FATHOM_URL.",
+        description="Its command. The environment has FATHOM_CANARY, FATHOM_STABLE, FATHOM_STEP and "
+        "FATHOM_URL.",
     )
     deadline: Duration = Field(
         default="10m", description="After this long it is stopped, and has said nothing: Inconclusive."
@@ -137,7 +139,8 @@ class AnalysisMetric(ApiModel):
 
     RULES = (
         Rule(
-            "[has(self.metric), has(self.prometheus), has(self.job), has(self.webhook)].filter(x, x).size() == 1",
+            "[has(self.metric), has(self.prometheus), has(self.job), has(self.webhook)]"
+            ".filter(x, x).size() == 1",
             "say exactly one of metric, prometheus, job and webhook",
             lambda it: sum(x is not None for x in (it.metric, it.prometheus, it.job, it.webhook)) == 1,
         ),
@@ -160,8 +163,9 @@ class AnalysisMetric(ApiModel):
     metric: BuiltInMetric | None = Field(
         default=None,
         description="A built-in metric, read from the pods. Unit of margin and delta: a share of requests "
-        "(ErrorRate, UnknownFeatureRate, of candidates), relative to stable (LatencyP50, LatencyP99, Calibration, "
-        "OutcomeRate), the distance itself (ScorePSI, ScoreKS), a difference (AUC, NormalizedEntropy).",
+        "(ErrorRate) or of candidates (UnknownFeatureRate), relative to stable (LatencyP50, LatencyP99, "
+        "Calibration, OutcomeRate), the distance itself (ScorePSI, ScoreKS), a difference (AUC, "
+        "NormalizedEntropy).",
     )
     prometheus: PrometheusMetric | None = Field(default=None, description="A number from Prometheus.")
     job: JobMetric | None = Field(default=None, description="A Job that says whether the candidate is good.")
@@ -182,11 +186,13 @@ class AnalysisMetric(ApiModel):
         default=None,
         ge=0,
         le=1e9,
-        description="Pass only once harm beyond this is excluded. Unset: pass with enough samples and no Fail.",
+        description="Pass only once harm beyond this is excluded. Unset: pass with enough samples and no "
+        "Fail.",
     )
     min_samples: Samples | None = Field(
         default=None,
-        description="Requests, or outcomes where it is about outcomes, that each version must have; the step's if unset.",
+        description="Requests, or outcomes where it is about outcomes, that each version must have; the "
+        "step's if unset.",
     )
     dry_run: bool = Field(default=False, description="Measure and show it, but decide nothing by it.")
 
@@ -306,7 +312,9 @@ class RolloutStatus(StatusModel):
     step_started_at: Timestamp | None = Field(
         default=None, description="When the candidate was first seen ready at this weight."
     )
-    paused_by: Literal["User", "Analysis"] | None = Field(
-        default=None, description="User: until resumed. Analysis: metrics failed, or stayed Inconclusive."
+    paused_by: Literal["User", "Failure", "Inconclusive"] | None = Field(
+        default=None,
+        description="User, or Failure (`onFailure: Pause`): until people say more. "
+        "Inconclusive: until more is known.",
     )
     message: str = Field(default="", max_length=1024, description="Why, in words.")

@@ -35,7 +35,7 @@ class Comparison:
     harm: int = 1
     #: By how much the difference varies more than that of independent requests.
     effect: float = 1.0
-    #: The bounds are good for any number of samples, so that they may fail a candidate before it has its samples.
+    #: The bounds are good for any number of samples: they may fail a candidate before it has its samples.
     exact: bool = False
 
     @property

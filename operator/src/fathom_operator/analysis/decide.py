@@ -117,10 +117,10 @@ def decide(
     status: RolloutStatus,
     sight: Sight,
     results: Sequence[AnalysisResult],
-    command: Command | None,
     now: datetime,
+    command: Command | None = None,
 ) -> Decision:
-    """Return what to do next. `results` are of this step; `command` is what people said since the last look."""
+    """Return what to do next; `results` are of this step, `command` is what people said since the last look."""
     case = Case(rollout, status, sight, results, command, now)
     return next(decision for rule in RULES if (decision := rule(case)) is not None)
 
@@ -175,10 +175,8 @@ def _not_ready(case: Case) -> Decision | None:
     """Wait for a candidate that is not ready, for as long as the deadline says."""
     if case.sight.ready:
         return None
-    if case.status.phase == "Starting":
-        began = case.status.started_at or text(case.now)
-    else:
-        began = text(case.now)
+    starting = case.status.phase == "Starting"
+    began = (starting and case.status.started_at) or text(case.now)
     left = seconds(case.rollout.progress_deadline) - seconds_since(began, case.now)
     if left <= 0:
         deadline = case.rollout.progress_deadline
@@ -190,6 +188,8 @@ def _not_ready(case: Case) -> Decision | None:
 
 
 def _paused_by_people(case: Case) -> Decision | None:
+    if case.command != "Resume" and case.status.paused_by == "Failure":
+        return case.decision("Pause", "AnalysisFailed", case.status.message)
     if case.command == "Pause" or (case.status.paused_by == "User" and case.command != "Resume"):
         return case.decision("Pause", "PausedByUser", "paused by a person", phase="Paused", paused_by="User")
     return None
@@ -237,7 +237,7 @@ def _inconclusive(case: Case) -> Decision | None:
     left = case.wait + seconds(case.rollout.analysis_deadline) - case.since_step()
     started = case.status.step_started_at or text(case.now)
     if left <= 0:
-        return case.decision("Pause", "Inconclusive", message, phase="Paused", paused_by="Analysis")
+        return case.decision("Pause", "Inconclusive", message, phase="Paused", paused_by="Inconclusive")
     return case.decision(
         "Hold", "Inconclusive", message, left, phase=_phase(case), step_started_at=started, paused_by=None
     )
@@ -288,7 +288,7 @@ def _to(case: Case, step: int, reason: str, message: str) -> Decision:
 def _on_failure(case: Case, reason: str, message: str) -> Decision:
     if case.rollout.on_failure == "Rollback":
         return _taken_back(case, reason, message)
-    return case.decision("Pause", reason, message[:1000], phase="Paused", paused_by="Analysis")
+    return case.decision("Pause", reason, message[:1000], phase="Paused", paused_by="Failure")
 
 
 def _taken_back(case: Case, reason: str, message: str) -> Decision:

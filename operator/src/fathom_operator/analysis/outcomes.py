@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from fathom_operator.analysis.comparison import Comparison, Missing, compare_means
 from fathom_operator.analysis.counts import Counts, Histogram, NotComparableError, total
@@ -171,5 +172,5 @@ def _normalized_entropy(counts: Sequence[Counts]) -> Estimate | None:
 def _middles(edges: tuple[float, ...]) -> list[float]:
     """Return the middle of each bucket, of scores from 0 to 1."""
     bounds = [0.0, *(min(1.0, max(0.0, e)) for e in edges), 1.0]
-    middles = [(low + high) / 2 for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+    middles = [(low + high) / 2 for low, high in pairwise(bounds)]
     return [min(1 - 1e-6, max(1e-6, m)) for m in middles]

@@ -43,7 +43,7 @@ def population_stability(
         (c - s) * math.log(c / s)
         for c, s in zip(_smoothed(shares_c, candidate), _smoothed(shares_s, stable), strict=True)
     )
-    fewest = min(candidate.size, stable.size)
+    asked, fewest = _requests(windows, reference)
     radius = math.sqrt(critical_value(fewest, planned, alpha, len(groups) - 1) / n)
     low, high = max(0.0, math.sqrt(psi) - radius) ** 2, (math.sqrt(psi) + radius) ** 2
     return Comparison(
@@ -52,7 +52,7 @@ def population_stability(
         psi,
         low,
         high,
-        candidate.size,
+        asked,
         fewest,
         1,
         _ideal(candidate, stable) / n,
@@ -74,7 +74,7 @@ def kolmogorov_smirnov(
     if len(groups) < 2:
         return Missing("all scores are in one bucket: nothing can be compared")
     n = _effective(windows, candidate, stable, groups, reference)
-    fewest = min(candidate.size, stable.size)
+    asked, fewest = _requests(windows, reference)
     critical = critical_value(fewest, planned, alpha / (len(groups) - 1))
     distance = low = high = upto_c = upto_s = 0.0
     for c, s in zip(_shares(candidate, groups)[:-1], _shares(stable, groups)[:-1], strict=True):
@@ -88,7 +88,7 @@ def kolmogorov_smirnov(
         distance,
         low,
         min(1.0, high),
-        candidate.size,
+        asked,
         fewest,
         1,
         _ideal(candidate, stable) / n,
@@ -100,13 +100,20 @@ def _histograms(
 ) -> tuple[Histogram, Histogram] | Missing:
     candidate = _sum([w.candidate.scores for w in windows])
     stable = _sum([w.stable.scores for w in windows]) if reference is None else reference
-    if candidate.size <= 0:
-        return Missing("the candidate has no scores yet")
+    if candidate.size <= 0 or _requests(windows, reference)[1] <= 0:
+        return Missing("the candidate, or the version beside it, has no scores yet")
     if stable.size <= 0:
         return Missing(f"{'the stable version' if reference is None else 'the evaluation'} has no scores yet")
     if candidate.edges != stable.edges:
         raise NotComparableError("the two versions count scores in other buckets")
     return candidate, stable
+
+
+def _requests(windows: Sequence[Window], reference: Histogram | None) -> tuple[float, float]:
+    """Return the requests of the candidate, and of the version that has fewer: scores come by the request."""
+    candidate = math.fsum(w.candidate.requests for w in windows)
+    stable = math.fsum(w.stable.requests for w in windows)
+    return candidate, candidate if reference is not None else min(candidate, stable)
 
 
 def _sum(histograms: Sequence[Histogram]) -> Histogram:

@@ -88,7 +88,7 @@ def rank_bounds(share: float, trials: float, alpha: float) -> tuple[float, float
 
 
 def _edge(compatible: Callable[[float], bool], inside: float, outside: float) -> float:
-    """Return where `compatible` ends on the way from `inside` to `outside`, on the safe side; `outside` if not."""
+    """Return where `compatible` ends between `inside` and `outside`, on the safe side; `outside` if not."""
     if compatible(outside):
         return outside
     for _ in range(_HALVINGS):

@@ -75,7 +75,7 @@ def _mean(deltas: Sequence[float], mean: float) -> Estimate:
 
 
 def prometheus_number(answer: Any) -> float | None:
-    """Return the number in Prometheus' answer to an instant query; None if there is none, or more than one."""
+    """Return the number in Prometheus' answer to an instant query; None if there is not exactly one."""
     try:
         kind, result = answer["data"]["resultType"], answer["data"]["result"]
         if answer["status"] != "success":
