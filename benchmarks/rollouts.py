@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
+from benchmarks.rollout_traffic import FAULTS, Fault, Traffic
 from fathom_api.rollout import DEFAULT_MARGINS, Rollout, RolloutStatus
 from fathom_api.types import seconds
 from fathom_operator.analysis.decide import Decision, Sight, begin, decide
 from fathom_operator.analysis.judge import Seen, judge
 from fathom_operator.analysis.windows import Evidence
-
-from benchmarks.rollout_traffic import FAULTS, Fault, Traffic
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ANALYSIS = [{"name": metric, "metric": metric} for metric in DEFAULT_MARGINS]
@@ -145,7 +144,10 @@ def show(name: str, endings: Sequence[Ending]) -> None:
     seen = f"{median(exposed):,.0f}" if exposed else ""
     why = ", ".join(f"{cause} {count}" for cause, count in causes.most_common(3))
     share, soon = len(back) / len(endings), len(first) / len(endings)
-    print(f"| {name} | {len(endings)} | {share:.1%} | {soon:.1%} | {middle} | {late} | {seen} | {why} |", flush=True)
+    print(
+        f"| {name} | {len(endings)} | {share:.1%} | {soon:.1%} | {middle} | {late} | {seen} | {why} |",
+        flush=True,
+    )
 
 
 def main() -> None:

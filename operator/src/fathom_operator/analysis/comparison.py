@@ -35,8 +35,8 @@ class Comparison:
     harm: int = 1
     #: By how much the difference varies more than that of independent requests.
     effect: float = 1.0
-    #: The bounds are good for any number of samples: they may fail a candidate before it has its samples.
-    exact: bool = False
+    #: The bounds are good already: they may fail a candidate before it has its samples.
+    early: bool = False
 
     @property
     def least_harm(self) -> float:
@@ -70,18 +70,21 @@ def compare_rates(candidate: Estimate, stable: Estimate, alpha: float, *, harm: 
         min(candidate.samples, stable.samples),
         harm,
         effect,
-        exact=True,
+        early=True,
     )
 
 
 def compare_means(
     candidate: Estimate, stable: Estimate, alpha: float, planned: float, *, harm: int = 1
 ) -> Comparison:
-    """Compare two smooth estimates: the normal mixture, with the variance that the windows show."""
+    """Compare two smooth estimates: the normal mixture, with the variance that the windows show.
+
+    `alpha` is the chance that the candidate looks worse than it is; that of too good is the same.
+    """
     effect = design_effect(candidate, stable)
     fewest = min(candidate.samples, stable.samples)
     variance = effect * (candidate.variance + stable.variance)
-    radius = math.sqrt(variance * critical_value(fewest, planned, alpha))
+    radius = math.sqrt(variance * critical_value(fewest, planned, 2 * alpha))
     delta = candidate.value - stable.value
     return Comparison(
         stable.value,

@@ -46,6 +46,8 @@ class Histogram:
 
     def below(self, value: float) -> float:
         """Return how many values are at or below `value`, within a bucket by its share of the bucket."""
+        if value == math.inf:
+            return self.size
         place = bisect_left(self.edges, value)
         whole = math.fsum(self.counts[:place])
         if place == len(self.edges):

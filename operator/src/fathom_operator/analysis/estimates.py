@@ -17,7 +17,7 @@ from typing import Final
 _PRIOR_WINDOWS: Final = 8
 _PRIOR_EFFECT: Final = 1.5
 #: Fewer windows than this say nothing about how they vary.
-_LEAST_WINDOWS: Final = 8
+_LEAST_WINDOWS: Final = 12
 _ITERATIONS: Final = 30
 
 Vector = tuple[float, ...]

@@ -105,6 +105,11 @@ def samples_needed(rollout: Rollout, step: int) -> int:
     return rollout.steps[step].min_samples or rollout.min_samples
 
 
+def _least_samples(metric: AnalysisMetric) -> int:
+    """Return the samples a metric wants unless it is told otherwise: of a p99, a hundred requests beyond it."""
+    return 10_000 if metric.metric == "LatencyP99" else 0
+
+
 def _is_told(metric: AnalysisMetric, rollout: Rollout, step: int) -> bool:
     if metric.metric is None:
         return True
@@ -120,7 +125,7 @@ def _result(
         said = seen.said.get(metric.name)
         return said or _inconclusive(metric, seen.step, now, "it has not answered yet")
     gone = _source_is_gone(rollout, metric, seen, now)
-    needed = float(metric.min_samples or samples_needed(rollout, seen.step))
+    needed = float(metric.min_samples or max(samples_needed(rollout, seen.step), _least_samples(metric)))
     margin = metric.margin if metric.margin is not None else DEFAULT_MARGINS[metric.metric or "ErrorRate"]
     try:
         comparison = _compare(metric, seen, alpha, needed)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from fathom_operator.analysis.comparison import Comparison, Missing, compare_rates
-from fathom_operator.analysis.counts import Counts, Histogram, total
+from fathom_operator.analysis.counts import Counts, Histogram, NotComparableError, total
 from fathom_operator.analysis.estimates import Estimate, design_effect, rate
-from fathom_operator.analysis.sequential import rank_bounds
+from fathom_operator.analysis.sequential import critical_value
 from fathom_operator.analysis.windows import Window
 
 Number = Callable[[Counts], float]
+_HALVINGS: Final = 40
 
 
 def error_rate(windows: Sequence[Window], alpha: float, planned: float) -> Comparison | Missing:
@@ -46,37 +48,47 @@ def _rate(counts: Sequence[Counts], successes: Number, trials: Number) -> Estima
 def latency(share: float) -> Callable[[Sequence[Window], float, float], Comparison | Missing]:
     """Return the comparison of the latency below which `share` of the requests are; delta is relative.
 
-    Bounds of each version's quantile: the quantiles at the ranks that the true one can have (Howard & Ramdas
-    2022), for an effective number of requests. The design effect is that of the share of requests slower
-    than the quantile of both together.
+    A ratio m of the two quantiles is excluded where the share of the candidate's requests that are slower
+    than m times the quantile of stable is too far from `1 - share`. So quantiles are compared by counting
+    (Howard & Ramdas 2022), which needs no density; the distance is held against the normal mixture.
     """
 
     def compare(windows: Sequence[Window], alpha: float, planned: float) -> Comparison | Missing:
-        stable, candidate = (
-            total(w.stable for w in windows).latency,
-            total(w.candidate for w in windows).latency,
-        )
+        stable, candidate = _latencies(windows)
         for version, histogram in (("candidate", candidate), ("stable version", stable)):
             if histogram.size <= 0:
                 return Missing(f"the {version} has no latencies yet")
-        q_stable, q_candidate = stable.quantile(share), candidate.quantile(share)
-        if candidate.counts[-1] > (1 - share) * candidate.size:
-            q_candidate = math.inf
-        if stable.counts[-1] > (1 - share) * stable.size or q_stable <= 0:
+        if stable.edges != candidate.edges:
+            raise NotComparableError("the two versions count latencies in other buckets")
+        q_stable, q_candidate = _quantile(stable, share), _quantile(candidate, share)
+        if not 0 < q_stable < math.inf:
             return Missing(
-                f"the latency of the stable version is beyond the last bucket, {stable.edges[-1]:g} s"
+                f"the latency of the stable version is beyond its last bucket, {stable.edges[-1]:g} s"
             )
-        effect = _effect(windows, (stable + candidate).quantile(share))
-        low_c, high_c = _bounds(candidate, share, effect, alpha / 2)
-        low_s, high_s = _bounds(stable, share, effect, alpha / 2)
+        effect = design_effect(
+            _slower([w.candidate.latency for w in windows], q_candidate),
+            _slower([w.stable.latency for w in windows], q_stable),
+        )
+        fewest = min(candidate.size, stable.size)
+        critical = effect * critical_value(fewest, planned, alpha)
+
+        def excess(ratio: float) -> float:
+            """Return by how many times its bound the candidate's share of slower requests is off, signed."""
+            slower = 1 - candidate.below(ratio * q_stable) / candidate.size
+            variance = slower * (1 - slower) / candidate.size + share * (1 - share) / stable.size
+            return (slower - (1 - share)) / math.sqrt(critical * variance)
+
+        slowest = candidate.edges[-1] / q_stable
+        low = _last(lambda ratio: excess(ratio) > 1, 0.0, slowest)
+        high = _last(lambda ratio: excess(ratio) > -1, low, slowest)
         return Comparison(
             q_stable,
             q_candidate,
             q_candidate / q_stable - 1,
-            low_c / high_s - 1 if high_s < math.inf else -1.0,
-            high_c / low_s - 1 if low_s > 0 else math.inf,
+            low - 1,
+            high - 1 if high < slowest else math.inf,
             candidate.size,
-            min(candidate.size, stable.size),
+            fewest,
             1,
             effect,
         )
@@ -84,18 +96,27 @@ def latency(share: float) -> Callable[[Sequence[Window], float, float], Comparis
     return compare
 
 
-def _effect(windows: Sequence[Window], threshold: float) -> float:
-    def slower(histograms: Sequence[Histogram]) -> Estimate:
-        sizes = [h.size for h in histograms]
-        return rate([n - h.below(threshold) for h, n in zip(histograms, sizes, strict=True)], sizes)
-
-    return design_effect(
-        slower([w.candidate.latency for w in windows]), slower([w.stable.latency for w in windows])
-    )
+def _latencies(windows: Sequence[Window]) -> tuple[Histogram, Histogram]:
+    """Return the histograms of stable and candidate."""
+    return total(w.stable for w in windows).latency, total(w.candidate for w in windows).latency
 
 
-def _bounds(histogram: Histogram, share: float, effect: float, alpha: float) -> tuple[float, float]:
-    low, high = rank_bounds(share, histogram.size / effect, alpha)
-    beyond = histogram.size - histogram.counts[-1]
-    upper = math.inf if high * histogram.size > beyond else histogram.quantile(high)
-    return histogram.quantile(low), upper
+def _quantile(histogram: Histogram, share: float) -> float:
+    """Return the quantile; infinite where it is beyond the last edge."""
+    beyond = histogram.counts[-1] > (1 - share) * histogram.size
+    return math.inf if beyond else histogram.quantile(share)
+
+
+def _slower(histograms: Sequence[Histogram], threshold: float) -> Estimate:
+    sizes = [h.size for h in histograms]
+    return rate([n - h.below(threshold) for h, n in zip(histograms, sizes, strict=True)], sizes)
+
+
+def _last(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Return where what holds at `low`, perhaps, and no more later, ends; `high` if it holds there still."""
+    if holds(high):
+        return high
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

@@ -4,8 +4,7 @@ A fixed-sample interval looked at a hundred times excludes the truth far more of
 from non-negative martingales, for which Ville's inequality bounds the chance of *ever* reaching 1/α by α.
 
 Sources: Howard, Ramdas, McAuliffe & Sekhon 2021 (arXiv 1810.08240) for the normal and the beta-binomial
-mixture; Waudby-Smith et al. 2021 (arXiv 2103.06476) for the normal mixture with an estimated variance;
-Howard & Ramdas 2022 (arXiv 1906.09712) for quantiles.
+mixture; Waudby-Smith et al. 2021 (arXiv 2103.06476) for the normal mixture with an estimated variance.
 """
 
 from __future__ import annotations
@@ -73,18 +72,6 @@ def rate_bounds(successes: float, trials: float, alpha: float) -> tuple[float, f
     low = 0.0 if successes <= 0 else _edge(compatible, seen, 0.0)
     high = 1.0 if successes >= trials else _edge(compatible, seen, 1.0)
     return low, high
-
-
-def rank_bounds(share: float, trials: float, alpha: float) -> tuple[float, float]:
-    """Return between which shares of the sorted sample the true quantile at `share` lies, at every look."""
-    if trials <= 0:
-        return 0.0, 1.0
-    limit = math.log(1 / alpha)
-
-    def compatible(seen: float) -> bool:
-        return log_mixture(seen * trials, trials, share) < limit
-
-    return _edge(compatible, share, 0.0), _edge(compatible, share, 1.0)
 
 
 def _edge(compatible: Callable[[float], bool], inside: float, outside: float) -> float:
