@@ -159,7 +159,7 @@ class Traffic:
                 scores=_histogram(scores[good].ravel(), SCORE_EDGES),
             )
             if real:
-                counted += self._outcomes(scores[good], outcome[good])
+                counted = total([counted, self._outcomes(scores[good], outcome[good])])
             pods[name] = self._killed(pod, counted, fault, now)
 
     def _killed(self, pod: _Pod, counted: Counts, fault: Fault, now: datetime) -> _Pod:

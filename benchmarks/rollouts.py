@@ -1,4 +1,4 @@
-"""How often a rollout takes back a good candidate, and how soon a bad one: simulated, on the operator's own code.
+"""How often a rollout takes back a good candidate, and how soon a bad one, by simulation.
 
 `python -m benchmarks.rollouts [--good 200] [--bad 100]` runs whole rollouts of a candidate that is the stable
 version again (A/A), then of one with each fault (A/B), against simulated traffic (`rollout_traffic`). What is
@@ -88,7 +88,7 @@ class Simulation:
         sight = Sight(
             ready=ready,
             percent=self.mirror or self.weight,
-            samples=int(self.evidence.candidate().requests),
+            samples=int(self.evidence.candidate_requests()),
             restarts=self.traffic.restarts - self.restarts_before,
             message="CrashLoopBackOff" if self.fault.never_ready else "",
         )
@@ -160,7 +160,7 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.process_time()
     print(
-        "| candidate | rollouts | taken back | in the first step | seconds, median | 95 % | requests exposed | by |"
+        "| candidate | rollouts | taken back | in the first step | s, median | s, 95 % | requests exposed | by |"
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
     if arguments.good:

@@ -192,7 +192,7 @@ class AnalysisMetric(ApiModel):
     min_samples: Samples | None = Field(
         default=None,
         description="Requests, or outcomes where it is about outcomes, that each version must have. If "
-        "unset, the step's, and for LatencyP99 at least 10000, a hundred of them slower than it.",
+        "unset, the step's, and for LatencyP99 at least 20000, two hundred of them slower than it.",
     )
     dry_run: bool = Field(default=False, description="Measure and show it, but decide nothing by it.")
 

@@ -6,7 +6,6 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
 
 
 class NotComparableError(ValueError):
@@ -27,22 +26,13 @@ class Histogram:
         """Return how many values there are."""
         return math.fsum(self.counts)
 
-    def __add__(self, other: Histogram) -> Histogram:
-        return self._with(other, 1.0)
-
     def __sub__(self, other: Histogram) -> Histogram:
-        return self._with(other, -1.0)
-
-    def _with(self, other: Histogram, sign: float) -> Histogram:
+        if not other.size:
+            return self
         if self.edges != other.edges:
-            # A histogram without edges is one that nobody has seen yet: it holds nothing.
-            if not other.edges and not other.size:
-                return self
-            if not self.edges and not self.size and sign > 0:
-                return other
-            raise NotComparableError(f"buckets differ: {self.edges} and {other.edges}")
-        counts = tuple(a + sign * b for a, b in zip(self.counts, other.counts, strict=True))
-        return Histogram(self.edges, counts, self.total + sign * other.total)
+            raise NotComparableError("buckets differ from one scrape to the next")
+        counts = tuple(a - b for a, b in zip(self.counts, other.counts, strict=True))
+        return Histogram(self.edges, counts, self.total - other.total)
 
     def below(self, value: float) -> float:
         """Return how many values are at or below `value`, within a bucket by its share of the bucket."""
@@ -84,18 +74,6 @@ class Counts:
     #: Scores of what turned out well, and of what did not.
     positives: Histogram = field(default_factory=Histogram)
     negatives: Histogram = field(default_factory=Histogram)
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.requests + other.requests,
-            self.errors + other.errors,
-            self.candidates + other.candidates,
-            self.unknown + other.unknown,
-            self.latency + other.latency,
-            self.scores + other.scores,
-            self.positives + other.positives,
-            self.negatives + other.negatives,
-        )
 
     def __sub__(self, other: Counts) -> Counts:
         return Counts(
@@ -145,9 +123,34 @@ def since(before: Scrape, after: Scrape) -> Counts:
     return after.counts if counted.goes_down() else counted
 
 
+def merged(histograms: Iterable[Histogram]) -> Histogram:
+    """Return the sum of histograms with the same edges; those that hold nothing may have none.
+
+    Raises:
+        NotComparableError: their edges differ.
+    """
+    seen = [h for h in histograms if h.edges]
+    if not seen:
+        return Histogram()
+    if any(h.edges != seen[0].edges for h in seen):
+        raise NotComparableError("buckets differ from one pod or scrape to another")
+    columns = zip(*(h.counts for h in seen), strict=True)
+    return Histogram(seen[0].edges, tuple(map(math.fsum, columns)), math.fsum(h.total for h in seen))
+
+
 def total(counts: Iterable[Counts]) -> Counts:
     """Return the sum over pods or windows."""
-    return reduce(Counts.__add__, counts, Counts())
+    every = list(counts)
+    return Counts(
+        math.fsum(c.requests for c in every),
+        math.fsum(c.errors for c in every),
+        math.fsum(c.candidates for c in every),
+        math.fsum(c.unknown for c in every),
+        merged(c.latency for c in every),
+        merged(c.scores for c in every),
+        merged(c.positives for c in every),
+        merged(c.negatives for c in every),
+    )
 
 
 def counted(before: Mapping[str, Scrape], after: Mapping[str, Scrape]) -> Counts:

@@ -112,7 +112,7 @@ def begin(rollout: Rollout, now: datetime) -> RolloutStatus:
     return RolloutStatus(phase="Starting", step=step, started_at=text(now))
 
 
-def decide(
+def decide(  # noqa: PLR0917
     rollout: Rollout,
     status: RolloutStatus,
     sight: Sight,
@@ -120,7 +120,7 @@ def decide(
     now: datetime,
     command: Command | None = None,
 ) -> Decision:
-    """Return what to do next; `results` are of this step, `command` is what people said since the last look."""
+    """Return what to do next; `results` are of this step, `command` what people said since the last look."""
     case = Case(rollout, status, sight, results, command, now)
     return next(decision for rule in RULES if (decision := rule(case)) is not None)
 

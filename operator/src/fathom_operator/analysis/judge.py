@@ -106,8 +106,8 @@ def samples_needed(rollout: Rollout, step: int) -> int:
 
 
 def _least_samples(metric: AnalysisMetric) -> int:
-    """Return the samples a metric wants unless it is told otherwise: of a p99, a hundred requests beyond it."""
-    return 10_000 if metric.metric == "LatencyP99" else 0
+    """Return the samples a metric wants unless told otherwise: of a p99, two hundred requests beyond it."""
+    return 20_000 if metric.metric == "LatencyP99" else 0
 
 
 def _is_told(metric: AnalysisMetric, rollout: Rollout, step: int) -> bool:
@@ -133,10 +133,7 @@ def _result(
         comparison = Missing(str(error))
     if isinstance(comparison, Missing):
         return _inconclusive(metric, seen.step, now, gone or comparison.message)
-    if (
-        not all(map(math.isfinite, (comparison.stable, comparison.delta)))
-        and comparison.candidate != math.inf
-    ):
+    if math.isnan(comparison.delta) or math.isnan(comparison.low):
         return _inconclusive(metric, seen.step, now, "it is not a number")
     what = "looks" if metric.prometheus else "samples"
     needed = float(metric.prometheus.min_looks) if metric.prometheus else needed
@@ -180,7 +177,7 @@ def _judged(found: _Found, gone: str | None, step: int, now: datetime) -> Analys
     comparison, metric = found.comparison, found.metric
     enough = comparison.fewest >= found.needed
     numbers = _numbers(comparison)
-    if comparison.least_harm > found.margin and (enough or comparison.exact):
+    if comparison.least_harm > found.margin and (enough or comparison.early):
         verdict, message = "Fail", f"{numbers}: worse by more than {found.margin:g}"
     elif gone is not None:
         verdict, message = "Inconclusive", gone

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from fathom_operator.analysis.comparison import Comparison, Missing, compare_means
-from fathom_operator.analysis.counts import Counts, Histogram, NotComparableError, total
+from fathom_operator.analysis.counts import Counts, Histogram, NotComparableError, merged
 from fathom_operator.analysis.estimates import Estimate
 from fathom_operator.analysis.windows import Window
 
@@ -90,10 +90,8 @@ def _both(counts: Counts) -> tuple[Histogram, Histogram]:
 
 
 def _sums(counts: Sequence[Counts]) -> tuple[Histogram, Histogram] | None:
-    whole = total(counts)
-    if whole.positives.size <= 0 or whole.negatives.size <= 0:
-        return None
-    return whole.positives, whole.negatives
+    positives, negatives = merged(c.positives for c in counts), merged(c.negatives for c in counts)
+    return None if positives.size <= 0 or negatives.size <= 0 else (positives, negatives)
 
 
 def _log_calibration(counts: Sequence[Counts]) -> Estimate | None:

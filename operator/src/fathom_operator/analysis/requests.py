@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from fathom_operator.analysis.comparison import Comparison, Missing, compare_rates
-from fathom_operator.analysis.counts import Counts, Histogram, NotComparableError, total
+from fathom_operator.analysis.counts import Counts, Histogram, NotComparableError, merged
 from fathom_operator.analysis.estimates import Estimate, design_effect, rate
 from fathom_operator.analysis.sequential import critical_value
 from fathom_operator.analysis.windows import Window
 
 Number = Callable[[Counts], float]
 _HALVINGS: Final = 40
+#: A quantile may fail a candidate once so many requests were slower, over so many windows.
+_EARLIEST_SLOWER: Final = 50
+_EARLIEST_WINDOWS: Final = 12
 
 
 def error_rate(windows: Sequence[Window], alpha: float, planned: float) -> Comparison | Missing:
@@ -70,7 +73,7 @@ def latency(share: float) -> Callable[[Sequence[Window], float, float], Comparis
             _slower([w.stable.latency for w in windows], q_stable),
         )
         fewest = min(candidate.size, stable.size)
-        critical = effect * critical_value(fewest, planned, alpha)
+        critical = effect * critical_value(fewest, planned, 2 * alpha)
 
         def excess(ratio: float) -> float:
             """Return by how many times its bound the candidate's share of slower requests is off, signed."""
@@ -91,6 +94,7 @@ def latency(share: float) -> Callable[[Sequence[Window], float, float], Comparis
             fewest,
             1,
             effect,
+            early=len(windows) >= _EARLIEST_WINDOWS and (1 - share) * fewest >= _EARLIEST_SLOWER,
         )
 
     return compare
@@ -98,7 +102,7 @@ def latency(share: float) -> Callable[[Sequence[Window], float, float], Comparis
 
 def _latencies(windows: Sequence[Window]) -> tuple[Histogram, Histogram]:
     """Return the histograms of stable and candidate."""
-    return total(w.stable for w in windows).latency, total(w.candidate for w in windows).latency
+    return merged([w.stable.latency for w in windows]), merged([w.candidate.latency for w in windows])
 
 
 def _quantile(histogram: Histogram, share: float) -> float:

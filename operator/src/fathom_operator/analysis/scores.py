@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fathom_operator.analysis.comparison import Comparison, Missing
-from fathom_operator.analysis.counts import Histogram, NotComparableError
+from fathom_operator.analysis.counts import Histogram, NotComparableError, merged
 from fathom_operator.analysis.estimates import Vector, design_effect_of_vectors
 from fathom_operator.analysis.sequential import critical_value
 from fathom_operator.analysis.windows import Window
@@ -33,7 +33,7 @@ def population_stability(
     if isinstance(pair, Missing):
         return pair
     candidate, stable = pair
-    groups = _groups(_add(candidate, stable))
+    groups = _groups(merged([candidate, stable]))
     if len(groups) < 2:
         return Missing("all scores are in one bucket: nothing can be compared")
     shares_c, shares_s = _shares(candidate, groups), _shares(stable, groups)
@@ -70,7 +70,7 @@ def kolmogorov_smirnov(
     if isinstance(pair, Missing):
         return pair
     candidate, stable = pair
-    groups = _groups(_add(candidate, stable))
+    groups = _groups(merged([candidate, stable]))
     if len(groups) < 2:
         return Missing("all scores are in one bucket: nothing can be compared")
     n = _effective(windows, candidate, stable, groups, reference)
@@ -98,8 +98,8 @@ def kolmogorov_smirnov(
 def _histograms(
     windows: Sequence[Window], reference: Histogram | None
 ) -> tuple[Histogram, Histogram] | Missing:
-    candidate = _sum([w.candidate.scores for w in windows])
-    stable = _sum([w.stable.scores for w in windows]) if reference is None else reference
+    candidate = merged(w.candidate.scores for w in windows)
+    stable = merged(w.stable.scores for w in windows) if reference is None else reference
     if candidate.size <= 0 or _requests(windows, reference)[1] <= 0:
         return Missing("the candidate, or the version beside it, has no scores yet")
     if stable.size <= 0:
@@ -114,14 +114,6 @@ def _requests(windows: Sequence[Window], reference: Histogram | None) -> tuple[f
     candidate = math.fsum(w.candidate.requests for w in windows)
     stable = math.fsum(w.stable.requests for w in windows)
     return candidate, candidate if reference is not None else min(candidate, stable)
-
-
-def _sum(histograms: Sequence[Histogram]) -> Histogram:
-    return sum(histograms, Histogram())
-
-
-def _add(a: Histogram, b: Histogram) -> Histogram:
-    return a + b
 
 
 def _mean(histogram: Histogram) -> float:
@@ -173,7 +165,7 @@ def _effective(
         other = [_moves(w.stable.scores, stable, shares_s, groups, -1.0) for w in windows]
         moves = [tuple(a + b for a, b in zip(x, y, strict=True)) for x, y in zip(moves, other, strict=True)]
     ideal = _ideal(candidate, stable)
-    pooled = _shares(_add(candidate, stable), groups)
+    pooled = _shares(merged([candidate, stable]), groups)
     # Scaled by p rather than p(1 - p): the multinomial covariance then has eigenvalues 1 (and one 0).
     effect = design_effect_of_vectors(moves, [p / ideal for p in pooled])
     return ideal / effect

@@ -6,6 +6,7 @@ how much sums of windows vary tells by how much. There are never more than `LIMI
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,7 +25,7 @@ class Window:
     candidate: Counts
 
     def __add__(self, other: Window) -> Window:
-        return Window(self.stable + other.stable, self.candidate + other.candidate)
+        return Window(total([self.stable, other.stable]), total([self.candidate, other.candidate]))
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,9 @@ class Evidence:
         """
         return Evidence(tuple(Window(w.stable, Counts()) for w in self.windows), filled=1)
 
-    def stable(self) -> Counts:
-        """Return all that the stable version counted."""
-        return total(w.stable for w in self.windows)
-
-    def candidate(self) -> Counts:
-        """Return all that the candidate counted."""
-        return total(w.candidate for w in self.windows)
+    def candidate_requests(self) -> float:
+        """Return how many requests the candidate has answered."""
+        return math.fsum(w.candidate.requests for w in self.windows)
 
 
 def pairs(windows: Sequence[Window]) -> tuple[Window, ...]:
