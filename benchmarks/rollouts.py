@@ -29,7 +29,7 @@ ROLLOUT = Rollout.model_validate(
     {
         "steps": [{"weight": 10, "pause": "10m"}, {"weight": 50, "pause": "10m"}],
         "minSamples": 3000,
-        "interval": "15s",
+        "interval": "30s",
         "bake": "5m",
         "analysis": ANALYSIS,
     }
@@ -159,9 +159,17 @@ def main() -> None:
     parser.add_argument("--only", default="", help="faults whose name holds this")
     arguments = parser.parse_args()
     started = time.process_time()
-    print(
-        "| candidate | rollouts | taken back | in the first step | s, median | s, 95 % | requests exposed | by |"
+    heads = (
+        "candidate",
+        "rollouts",
+        "taken back",
+        "in the first step",
+        "s, median",
+        "s, 95 %",
+        "exposed",
+        "by",
     )
+    print("|", " | ".join(heads), "|")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
     if arguments.good:
         show("as good as stable", list(run(ROLLOUT, Fault(), arguments.good, arguments.seed)))

@@ -24,7 +24,7 @@ class Histogram:
     @property
     def size(self) -> float:
         """Return how many values there are."""
-        return math.fsum(self.counts)
+        return sum(self.counts)
 
     def __sub__(self, other: Histogram) -> Histogram:
         if not other.size:
@@ -39,7 +39,7 @@ class Histogram:
         if value == math.inf:
             return self.size
         place = bisect_left(self.edges, value)
-        whole = math.fsum(self.counts[:place])
+        whole = sum(self.counts[:place])
         if place == len(self.edges):
             return whole  # No upper edge to tell a share from.
         low = self.edges[place - 1] if place else 0.0
@@ -135,7 +135,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
     if any(h.edges != seen[0].edges for h in seen):
         raise NotComparableError("buckets differ from one pod or scrape to another")
     columns = zip(*(h.counts for h in seen), strict=True)
-    return Histogram(seen[0].edges, tuple(map(math.fsum, columns)), math.fsum(h.total for h in seen))
+    return Histogram(seen[0].edges, tuple(map(sum, columns)), math.fsum(h.total for h in seen))
 
 
 def total(counts: Iterable[Counts]) -> Counts:

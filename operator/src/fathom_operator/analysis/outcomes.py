@@ -7,6 +7,7 @@ be added over pods and windows. Within a bucket scores are taken as its middle, 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -143,7 +144,7 @@ def _placements(histogram: Histogram) -> list[float]:
 def _sum_of(histogram: Histogram, values: Sequence[float]) -> float:
     if not histogram.edges:
         return 0.0
-    return math.fsum(c * v for c, v in zip(histogram.counts, values, strict=True))
+    return sum(map(operator.mul, histogram.counts, values))
 
 
 def _normalized_entropy(counts: Sequence[Counts]) -> Estimate | None:

@@ -139,7 +139,7 @@ def _shares(histogram: Histogram, groups: Sequence[range]) -> Vector:
 
 
 def _in(histogram: Histogram, group: range) -> float:
-    return math.fsum(histogram.counts[group.start : group.stop]) if histogram.edges else 0.0
+    return sum(histogram.counts[group.start : group.stop]) if histogram.edges else 0.0
 
 
 def _smoothed(shares: Vector, histogram: Histogram) -> Vector:

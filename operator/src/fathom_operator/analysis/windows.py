@@ -14,7 +14,7 @@ from typing import Final
 
 from fathom_operator.analysis.counts import Counts, Scrape, counted, total
 
-LIMIT: Final = 240
+LIMIT: Final = 64
 
 
 @dataclass(frozen=True)
