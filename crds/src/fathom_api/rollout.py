@@ -236,7 +236,7 @@ class Rollout(ApiModel):
     interval: Duration = Field(default="10s", description="Time between two looks at the pods.")
     confidence: float = Field(
         default=0.95,
-        ge=0.5,
+        ge=0.8,
         lt=1,
         description="At least this share of rollouts of a candidate as good as the stable version is not "
         "taken back by the metrics, over all of them, all steps and all looks together.",
