@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from builders.seen import NOW
-from fathom_api.rollout import AnalysisResult, Rollout
+from fathom_api.analysis import AnalysisResult
+from fathom_api.rollout import Rollout
 from fathom_operator.analysis.counts import Counts, Histogram
 from fathom_operator.analysis.judge import Seen
 from fathom_operator.analysis.windows import Evidence, Look, Window

@@ -9,7 +9,8 @@ import pytest
 from builders.counted import result, rollout
 from builders.seen import NOW, later
 
-from fathom_api.rollout import AnalysisResult, Rollout, RolloutStatus
+from fathom_api.analysis import AnalysisResult
+from fathom_api.rollout import Rollout, RolloutStatus
 from fathom_operator.analysis.decide import Decision, Sight, begin, decide
 from fathom_operator.times import text
 

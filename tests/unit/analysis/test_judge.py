@@ -9,7 +9,8 @@ import pytest
 from builders.counted import LATENCY_EDGES, counts, histogram, result, rollout, seen
 from builders.seen import NOW, later
 
-from fathom_api.rollout import DEFAULT_MARGINS, AnalysisMetric, AnalysisResult, Rollout
+from fathom_api.analysis import DEFAULT_MARGINS, AnalysisMetric, AnalysisResult
+from fathom_api.rollout import Rollout
 from fathom_operator.analysis.counts import Counts
 from fathom_operator.analysis.judge import SHADOW, Seen, judge, level
 from fathom_operator.analysis.values import Values, fill_in, job_result, prometheus_number, webhook_result

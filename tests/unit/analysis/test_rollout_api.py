@@ -11,7 +11,8 @@ from builders.manifests import steps
 from pydantic import ValidationError
 
 from fathom_api import recmodel
-from fathom_api.rollout import AnalysisMetric, BuiltInMetric, Rollout
+from fathom_api.analysis import AnalysisMetric, BuiltInMetric
+from fathom_api.rollout import Rollout
 
 QUERY = {"address": "http://prometheus:9090", "query": "x{v='{{version}}'}"}
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from fathom_api.rollout import AnalysisResult, Rollout, RolloutStatus
+from fathom_api.analysis import AnalysisResult
+from fathom_api.rollout import Rollout, RolloutStatus
 from fathom_api.types import seconds
 from fathom_operator.analysis.judge import SHADOW, samples_needed
 from fathom_operator.times import seconds_since, text

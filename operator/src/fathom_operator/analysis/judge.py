@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from fathom_api.rollout import (
+from fathom_api.analysis import (
     BAKE_METRICS,
     DEFAULT_MARGINS,
     OUTCOME_METRICS,
@@ -21,8 +21,8 @@ from fathom_api.rollout import (
     AnalysisResult,
     BuiltInMetric,
     Interval,
-    Rollout,
 )
+from fathom_api.rollout import Rollout
 from fathom_api.types import seconds
 from fathom_operator.analysis import outcomes, requests, scores
 from fathom_operator.analysis.comparison import Comparison, Missing

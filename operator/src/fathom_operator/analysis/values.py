@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from fathom_api.rollout import AnalysisMetric, AnalysisResult
+from fathom_api.analysis import AnalysisMetric, AnalysisResult
 from fathom_operator.analysis.comparison import Comparison, Missing
 from fathom_operator.analysis.estimates import Estimate, design_effect
 from fathom_operator.analysis.sequential import critical_value
