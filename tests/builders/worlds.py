@@ -55,10 +55,17 @@ def make_world(folder: Path, *, rows: int = ROWS, seed: int = 0) -> Path:
     return folder
 
 
-def make_features(folder: Path, tokens: dict[str, list[int]], aspect: str = "caption") -> None:
+def make_features(
+    folder: Path,
+    tokens: dict[str, list[int]],
+    aspect: str = "caption",
+    weights: dict[str, list[float]] | None = None,
+) -> None:
     """Write tokens of items as `fathom featurise` would, beside other aspects that are there."""
-    lists = pa.array(list(tokens.values()), pa.list_(pa.int32()))
-    write(folder / aspect / "features.parquet", {"item_id": list(tokens), "tokens": lists})
+    columns = {"item_id": list(tokens), "tokens": pa.array(list(tokens.values()), pa.list_(pa.int32()))}
+    if weights is not None:
+        columns["weights"] = pa.array([weights[item] for item in tokens], pa.list_(pa.float32()))
+    write(folder / aspect / "features.parquet", columns)
     report = Tally().coverage({}, Vocabulary.fixed({}, *no_terms(), FIRST))
     (folder / aspect / "coverage.json").write_text(report.model_dump_json(by_alias=True))
     manifest.write(folder, "Features", counts={}, made_from={})

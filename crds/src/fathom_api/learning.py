@@ -68,10 +68,19 @@ class Feature(ApiModel):
     )
 
 
+Pooling = Literal["Mean", "Sum", "Weighted", "Attention"]
+
+
 class UserHistory(ApiModel):
     """A profile of the tokens of what the user liked before."""
 
     max_items: int = Field(default=50, ge=1, le=1000, description="Latest positive items that count.")
+    half_life: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Items after which one counts half as much as the latest; all count alike if unset.",
+    )
 
 
 class CaptionsFeature(ApiModel):
@@ -82,8 +91,10 @@ class CaptionsFeature(ApiModel):
         default="caption",
         description="Which of the CaptionJob's `prompts`; a single prompt's aspect is `caption`.",
     )
-    pooling: Literal["Mean", "Sum"] = Field(
-        default="Mean", description="How the token embeddings of an item become one."
+    pooling: Pooling = Field(
+        default="Mean",
+        description="How the token embeddings of an item become one. Weighted: their sum, each times the "
+        "token's weight. Attention: a mean whose shares are learned. Mean and Sum take no notice of weights.",
     )
     user_history: UserHistory | None = Field(
         default=None, description="Also describe users by the captions they liked."

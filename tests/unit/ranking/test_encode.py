@@ -101,5 +101,22 @@ def test_entities_survive_being_written_and_read() -> None:
     assert after.columns.numeric.tolist() == [[0.0], [0.5], [-1.0]]
 
 
+def test_weights_of_tokens_survive_too_and_are_a_column_only_where_there_are_some() -> None:
+    fields = [
+        FeatureField(name=ID, type="Categorical", size=4),
+        FeatureField(name="captions/a", type="Tokens", size=9, pooling="Weighted"),
+        FeatureField(name="captions/b", type="Tokens", size=9, pooling="Weighted"),
+    ]
+    ids = np.array([[5, 0], [6, 7]], np.int32)
+    weights = np.array([[0.5, 0], [1, 0.25]], np.float32)
+    own = Columns(np.array([[2], [3]], np.int32), (ids, ids), np.zeros((2, 0), np.float32), (weights, None))
+    table = to_table("item_id", Entities(["a", "b"], stack(nobody(fields), own)), fields)
+    after = from_table("item_id", table, fields).columns
+    assert table.column_names == ["item_id", ID, "captions/a", "captions/b", "captions/a@weights"]
+    assert after.weights[1] is None
+    assert after.weights[0] is not None
+    assert after.weights[0].tolist() == [[0, 0], [0.5, 0], [1, 0.25]]
+
+
 def test_ids_do_not_depend_on_the_order_of_rows() -> None:
     assert vocabulary(pa.array(["b", "a", "b"])) == vocabulary(pa.array(["a", "b"]))

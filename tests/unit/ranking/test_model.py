@@ -1,14 +1,17 @@
 """The rankers compute what their papers say."""
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from fathom.ranking.batches import Pairs, Tables, batch
 from fathom.ranking.layers import (
     FULL_RANK_WIDTH,
+    Bag,
     ColumnTensors,
     CrossLayer,
     PairwiseDots,
@@ -64,15 +67,58 @@ def test_pairwise_dots_are_those_of_each_two_vectors_once() -> None:
     assert PairwiseDots(3)(vectors).tolist() == [[2.0, 3.0, 6.0]]
 
 
-@pytest.mark.parametrize(("pooling", "expected"), [("Mean", [2.0, 3.0]), ("Sum", [4.0, 6.0])])
-def test_pooling_leaves_padding_out(pooling: Any, expected: list[float]) -> None:
-    sparse = SparseArch(
-        [FeatureField(name=ID, type="Categorical", size=2), TOKENS.model_copy(update={"pooling": pooling})], 2
-    )
+def pooled(pooling: Any, weights: list[float] | None = None, query: list[float] | None = None) -> Tensor:
+    """Return a list of e = [1, 2] and [3, 4], padded, made one, and a list of nothing."""
+    fields = [
+        FeatureField(name=ID, type="Categorical", size=2),
+        TOKENS.model_copy(update={"pooling": pooling}),
+    ]
+    sparse = SparseArch(fields, 2)
     with torch.no_grad():
         sparse.bags[0].get_parameter("weight")[2:4] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    pooled = sparse.pool([torch.tensor([[2, 3, 0, 0], [0, 0, 0, 0]])], 2)
-    assert pooled[:, 0].tolist() == [expected, [0.0, 0.0]]
+        if query is not None:
+            sparse.bags[0].get_parameter("query")[:] = torch.tensor(query)
+    given = None if weights is None else torch.tensor([[*weights, 0, 0], [0] * 4], dtype=torch.float32)
+    return sparse.pool([torch.tensor([[2, 3, 0, 0], [0, 0, 0, 0]])], 2, [given])[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("pooling", "weights", "expected"),
+    [
+        pytest.param("Mean", None, [2, 3], id="Mean: Σ e / n"),
+        pytest.param("Sum", None, [4, 6], id="Sum: Σ e"),
+        pytest.param("Mean", [1, 0.5], [2, 3], id="Mean takes no notice of weights"),
+        pytest.param("Weighted", [1, 0.5], [2.5, 4], id="Weighted: Σ w e"),
+        pytest.param("Weighted", None, [4, 6], id="Weighted without weights: Σ e"),
+        pytest.param("Attention", None, [2, 3], id="Attention begins as the mean"),
+        pytest.param("Attention", [1, 0.25], [1.4, 2.4], id="Attention begins as the mean by weight"),
+    ],
+)
+def test_pooling_leaves_padding_out(pooling: Any, weights: Any, expected: list[float]) -> None:
+    found = pooled(pooling, weights)
+    assert torch.allclose(found, torch.tensor([expected, [0.0, 0.0]]), atol=1e-6)
+
+
+def test_attention_prefers_what_its_query_is_like() -> None:
+    # q·e = 0.5 · 1 + 0 and 0.5 · 3, over √2.
+    share = 1 / (1 + math.exp(-1 / math.sqrt(2)))
+    assert torch.allclose(
+        pooled("Attention", query=[0.5, 0.0])[0], torch.tensor([1.0, 2.0]) + 2 * share, atol=1e-6
+    )
+
+
+def test_attention_to_nothing_has_a_finite_gradient() -> None:
+    bag = Bag(4, 2, "Attention")
+    bag(torch.tensor([[0, 0], [2, 0]]), torch.tensor([[0.0, 0.0], [0.5, 0.0]])).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in bag.parameters())
+
+
+def test_a_profile_with_a_half_life_prefers_the_latest() -> None:
+    pooled = torch.tensor([[9.0], [2.0], [4.0], [8.0]])
+    # Two items on, half as much: weights 1, ½^½, ½.
+    expected = (2 + 4 * 0.5**0.5 + 8 * 0.5) / (1 + 0.5**0.5 + 0.5)
+    found = profile(torch.tensor([[1, 2, 3], [3, 0, 0], [0, 0, 0]]), pooled, half_life=2)
+    assert found.flatten().tolist() == pytest.approx([expected, 8.0, 0.0])
 
 
 def test_a_profile_is_the_mean_of_what_was_liked_and_nothing_without() -> None:

@@ -9,6 +9,7 @@ from builders.worlds import ITEMS, make_features, make_world, train_task, write
 
 from fathom.errors import InvalidInputError
 from fathom.ranking import split
+from fathom.ranking.columns import weights_or_ones
 from fathom.ranking.model import Ranker
 from fathom.ranking.prepare import Prepared, prepare
 from fathom.ranking.schema import ID
@@ -107,6 +108,70 @@ class TestCaptions:
             "captions/catalog/mood",
         ]
         assert found.features.item[-1].size == 5
+
+
+def weighted(pooling: str = "Weighted", **changes: Any) -> dict[str, Any]:
+    return {"features": {"captions": [{"captionJob": "catalog", "pooling": pooling}]}} | changes
+
+
+class TestWeights:
+    @pytest.fixture
+    def sure(self, tmp_path: Path) -> Path:
+        """Return a world whose item i has token 3 for sure and token 4 by i / 40; item 0 has only 3."""
+        world = make_world(tmp_path)
+        tokens = {"0": [3]} | {str(i): [3, 4] for i in range(1, ITEMS)}
+        weights = {"0": [1.0]} | {str(i): [1.0, i / 40] for i in range(1, ITEMS)}
+        make_features(world / "features", tokens, weights=weights)
+        return world
+
+    def test_each_token_keeps_its_weight(self, sure: Path) -> None:
+        found = prepared(sure, **weighted())
+        weights = found.items.columns.weights[-1]
+        assert weights is not None
+        rows = [found.items.names.index(name) + 1 for name in ("0", "10", "30")]
+        assert weights[rows].tolist() == [[1, 0], [1, 0.25], [1, 0.75]]
+        assert ((weights > 0) == (tokens(found) > 0)).all()
+
+    def test_shuffling_moves_tokens_and_weights_together(self, sure: Path) -> None:
+        own, shuffled = (prepared(sure, **weighted(arm=a)) for a in ("Captions", "ShuffledCaptions"))
+        pairs = [np.dstack([tokens(p), weights_or_ones(p.items.columns, -1)]) for p in (own, shuffled)]
+        rows = [sorted(map(str, p.tolist())) for p in pairs]
+        assert rows[0] == rows[1]
+        assert (pairs[0] != pairs[1]).any(axis=(1, 2)).mean() > 0.5
+
+    def test_an_item_without_a_caption_has_the_missing_token_for_sure(self, tmp_path: Path) -> None:
+        world = make_world(tmp_path)
+        make_features(world / "features", {"1": [3, 4]}, weights={"1": [0.5, 0.25]})
+        found = prepared(world, **weighted())
+        at = found.items.names.index("7") + 1
+        weights = found.items.columns.weights[-1]
+        assert weights is not None
+        assert (tokens(found)[at].tolist(), weights[at].tolist()) == ([2, 0], [1, 0])
+
+    @pytest.mark.parametrize("pooling", ["Mean", "Sum"])
+    def test_poolings_that_take_no_notice_keep_none(self, sure: Path, pooling: str) -> None:
+        assert prepared(sure, **weighted(pooling)).items.columns.weights[-1] is None
+
+    def test_weights_that_are_all_1_are_not_kept(self, tmp_path: Path) -> None:
+        world = make_world(tmp_path)
+        some = {str(i): [3] for i in range(ITEMS)}
+        make_features(world / "features", some, weights={item: [1.0] for item in some})
+        assert prepared(world, **weighted()).items.columns.weights[-1] is None
+
+    @pytest.mark.parametrize(
+        "weights",
+        [
+            pytest.param([0.5, 0.0], id="of nothing"),
+            pytest.param([0.5, 1.5], id="above 1"),
+            pytest.param([0.5, float("nan")], id="that are no number"),
+            pytest.param([0.5], id="for some tokens only"),
+        ],
+    )
+    def test_weights_that_cannot_be_are_refused(self, tmp_path: Path, weights: list[float]) -> None:
+        world = make_world(tmp_path)
+        make_features(world / "features", {"1": [3, 4]}, weights={"1": weights})
+        with pytest.raises(InvalidInputError, match=r"a number in \(0, 1\] for each token"):
+            prepared(world, **weighted())
 
 
 def unsealed(world: Path) -> None:

@@ -1,12 +1,13 @@
 """`fathom train` leaves the same bundle whatever happens on the way."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.worlds import train_task
+from builders.worlds import ITEMS, make_features, make_world, train_task
 from safetensors.numpy import load_file
 
 from fathom import manifest
@@ -113,6 +114,23 @@ class TestScoring:
     def test_a_feature_that_the_model_lacks_is_refused(self, served: scorer.Bundle) -> None:
         with pytest.raises(InvalidInputError, match="no user feature height; it has age, favourite"):
             served.score(ScoreRequest(features={"height": 180}))
+
+
+def test_weights_of_tokens_reach_the_server(tmp_path: Path, train_here: Train) -> None:
+    world = make_world(tmp_path)
+    tokens = {str(i): [3 + i % 3, 6 + i % 4] for i in range(ITEMS)}
+    make_features(world / "features", tokens, weights={item: [1.0, 0.5] for item in tokens})
+    captions = {"captionJob": "catalog", "pooling": "Weighted", "userHistory": {"halfLife": 3}}
+    train_here(train_task(world, world / "out", features={"captions": [captions]}, training={"epochs": 1}))
+    heavier, stored = world / "heavier", bundle.read(world / "out")[1].items.columns
+    assert stored.weights[0] is not None
+    assert set(stored.weights[0].flatten().tolist()) == {0.0, 0.5, 1.0}
+    info, parts, _ = bundle.read(world / "out")
+    ones = dataclasses.replace(parts.items.columns, weights=())
+    items = dataclasses.replace(parts.items, columns=ones)
+    bundle.save(heavier, info, dataclasses.replace(parts, items=items), made_from={})
+    own, other = (scorer.load(folder).score(ScoreRequest()) for folder in (world / "out", heavier))
+    assert not np.allclose(own, other)
 
 
 def test_what_is_done_is_not_done_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,13 +60,19 @@ def batch(tables: Tables, pairs: Pairs, at: Tensor, history: int, hidden: Tensor
         tables.users.ids[users],
         [values[users] for values in tables.users.lists],
         tables.users.numeric[users],
+        _at(tables.users.weights, users),
     )
     item = ColumnTensors(
         _hide(tables.items.ids[items], hidden),
         [values[distinct] for values in tables.items.lists],
         tables.items.numeric[items],
+        _at(tables.items.weights, distinct),
     )
     return Batch(user, item, place[1 : 1 + len(at)], place[1 + len(at) :].view(windows.shape), len(distinct))
+
+
+def _at(weights: Sequence[Tensor | None], rows: Tensor) -> list[Tensor | None]:
+    return [w if w is None else w[rows] for w in weights]
 
 
 def _history(liked: Tensor, start: Tensor, end: Tensor, size: int) -> Tensor:

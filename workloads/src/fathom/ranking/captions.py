@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+import pyarrow.parquet as pq
 
 from fathom import manifest
 from fathom.errors import InvalidInputError
@@ -17,12 +19,14 @@ from fathom.features.coverage import Coverage
 from fathom.features.tables import NAME as TABLE
 from fathom.features.vocabulary import FIRST, MISSING
 from fathom.ranking import tables
-from fathom.ranking.schema import FeatureField
+from fathom.ranking.schema import WEIGHING, FeatureField, weights_name
 from fathom.storage import digest_bytes, existing_local
 from fathom_api.captioning import ASPECT
 from fathom_api.recmodel import Arm, CaptionsFeature
 
 pc: Any = pyarrow.compute
+#: Column of the features with how sure the captions are of each token.
+WEIGHTS: Final = "weights"
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Captions:
         feature: how they are used.
         digest: of the features.
         vocabulary: id of the vocabulary that says what the tokens mean.
-        rows: item_id: string, tokens: list<int32>.
+        rows: item_id: string, tokens: list<int32>, and weights: list<float> if there are any that matter.
     """
 
     feature: CaptionsFeature
@@ -75,25 +79,71 @@ def _read(feature: CaptionsFeature, folders: Mapping[str, str]) -> Captions:
             "Correct features.captions[].aspect",
         )
     known = Coverage.model_validate_json((aspect / COVERAGE).read_bytes())
-    rows = tables.read(str(aspect / TABLE), ["item_id", "tokens"])
-    return Captions(feature, sealed.digest, known.vocabulary, rows)
+    return Captions(feature, sealed.digest, known.vocabulary, _rows(aspect / TABLE, feature))
 
 
-def tokens_of(captions: Captions, items: list[str], arm: Arm, seed: int) -> pa.Array:
-    """Return the tokens [n] (list<int32>) that `arm` sees of `items`; without a caption, the missing one.
+def _rows(path: Path, feature: CaptionsFeature) -> pa.Table:
+    weighed = feature.pooling in WEIGHING and WEIGHTS in pq.read_schema(path).names
+    rows = tables.read(str(path), ["item_id", "tokens", *([WEIGHTS] if weighed else [])])
+    if weighed:
+        _check_weights(path, tables.array(rows, "tokens"), tables.array(rows, WEIGHTS))
+    return rows
+
+
+def _check_weights(path: Path, tokens: pa.Array, weights: pa.Array) -> None:
+    values = weights.flatten().to_numpy(zero_copy_only=False)
+    fitting = pc.all(pc.equal(pc.list_value_length(tokens), pc.list_value_length(weights))).as_py()
+    if fitting is False or not ((values > 0) & (values <= 1)).all():
+        raise InvalidInputError(
+            "InvalidWeights",
+            f"{path}: {WEIGHTS} must hold a number in (0, 1] for each token; make the features again",
+        )
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens of n items.
+
+    Attributes:
+        ids: [n] list<int32>.
+        weights: [n] list<float> parallel to `ids`; None: all are 1.
+    """
+
+    ids: pa.Array
+    weights: pa.Array | None
+
+    def take(self, places: pa.Array) -> Tokens:
+        """Return those of the items at `places`."""
+        weights = None if self.weights is None else self.weights.take(places)
+        return Tokens(self.ids.take(places), weights)
+
+    def columns(self, name: str) -> dict[str, pa.Array]:
+        """Return the columns of the feature `name`, as `encode.encode` takes them."""
+        return {name: self.ids} | ({weights_name(name): self.weights} if self.weights is not None else {})
+
+
+def tokens_of(captions: Captions, items: list[str], arm: Arm, seed: int) -> Tokens:
+    """Return the tokens that `arm` sees of `items` [n]; without a caption, the missing one.
 
     Captions: its own. WithoutCaptions: none. ShuffledCaptions: those of another item, drawn by `seed`, so
-    that the ranker gets tokens of the same frequencies that say nothing of the item.
+    that the ranker gets tokens of the same frequencies that say nothing of the item; their weights go along.
     """
-    tokens = tables.array(captions.rows, "tokens").cast(pa.list_(pa.int32()))
     if arm == "WithoutCaptions":
-        return pa.array([[]] * len(items), tokens.type)
-    ids = tables.array(captions.rows, "item_id").cast(pa.string())
-    own = tokens.take(pc.index_in(pa.array(items, pa.string()), value_set=ids))
-    own = pc.if_else(pc.is_null(own), pa.scalar([MISSING], tokens.type), own)
+        return Tokens(pa.array([[]] * len(items), pa.list_(pa.int32())), None)
+    names = tables.array(captions.rows, "item_id").cast(pa.string())
+    places = pc.index_in(pa.array(items, pa.string()), value_set=names)
+    ids = _at(captions.rows, "tokens", pa.int32(), places, MISSING)
+    weighed = WEIGHTS in captions.rows.column_names
+    own = Tokens(ids, _at(captions.rows, WEIGHTS, pa.float32(), places, 1) if weighed else None)
     if arm == "ShuffledCaptions":
         return own.take(pa.array(np.random.default_rng(seed).permutation(len(items))))
     return own
+
+
+def _at(rows: pa.Table, name: str, kind: pa.DataType, places: pa.Array, missing: int) -> pa.Array:
+    """Return the lists at `places` [n] of the column `name`; `[missing]` where there is none."""
+    found = tables.array(rows, name).cast(pa.list_(kind)).take(places)
+    return pc.if_else(pc.is_null(found), pa.scalar([missing], found.type), found)
 
 
 @dataclass(frozen=True)
@@ -118,19 +168,24 @@ class TokenIds:
             pooling=feature.pooling,
             vocabulary_digest=digest_bytes(captions.vocabulary.encode() + self.tokens.tobytes()),
             history=feature.user_history.max_items if feature.user_history else 0,
+            half_life=feature.user_history.half_life if feature.user_history else None,
         )
 
-    def encode(self, tokens: pa.Array, trained: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.Array:
+    def encode(self, tokens: Tokens, trained: np.ndarray[Any, np.dtype[np.bool_]]) -> Tokens:
         """Return `tokens` [n] as ids; tokens of no item that is `trained` [n] on are left out.
 
         An embedding that was never trained would add noise to just the items captions should help: new ones.
         """
-        flat = tokens.flatten().to_numpy(zero_copy_only=False)
+        flat = tokens.ids.flatten().to_numpy(zero_copy_only=False)
         ids = np.where(flat >= FIRST, FIRST + np.searchsorted(self.tokens, flat), flat)
-        parent = pc.list_parent_indices(tokens).to_numpy(zero_copy_only=False)
+        parent = pc.list_parent_indices(tokens.ids).to_numpy(zero_copy_only=False)
         known = np.zeros(FIRST + len(self.tokens), np.bool_)
         known[ids[trained[parent]]] = True
         kept = known[ids] & (ids > 0)
-        lengths = np.bincount(parent[kept], minlength=len(tokens))
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(ids[kept].astype(np.int32)))
+        lengths = np.bincount(parent[kept], minlength=len(tokens.ids))
+        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+        known_ids = pa.ListArray.from_arrays(offsets, pa.array(ids[kept].astype(np.int32)))
+        if tokens.weights is None:
+            return Tokens(known_ids, None)
+        weights = tokens.weights.flatten().filter(pa.array(kept))
+        return Tokens(known_ids, pa.ListArray.from_arrays(offsets, weights))

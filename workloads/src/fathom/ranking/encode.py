@@ -21,6 +21,7 @@ from fathom.ranking.schema import (
     categorical,
     lists,
     numeric,
+    weights_name,
 )
 from fathom.storage import digest_bytes
 from fathom_api.recmodel import Feature
@@ -140,7 +141,8 @@ def encode(
     Args:
         fields: the features of their side.
         vocabularies: of the categorical features, by name.
-        columns: values by the feature's name; a feature without a column is unknown.
+        columns: values by the feature's name; a feature without a column is unknown. Weights of tokens by
+            `weights_name`; without, all are 1.
         rows: how many there are.
     """
     ids = [_ids(f, vocabularies, columns, rows) for f in categorical(fields)]
@@ -149,7 +151,15 @@ def encode(
         np.stack(ids, axis=1) if ids else np.zeros((rows, 0), np.int32),
         tuple(_lists(f, vocabularies, columns, rows) for f in lists(fields)),
         np.stack(numbers, axis=1) if numbers else np.zeros((rows, 0), np.float32),
+        tuple(_weights(f, columns) for f in lists(fields)),
     )
+
+
+def _weights(field: FeatureField, columns: Mapping[str, pa.Array]) -> Floats | None:
+    if not field.weighs or (column := columns.get(weights_name(field.name))) is None:
+        return None
+    lengths, values = _lengths(column), column.flatten().to_numpy(zero_copy_only=False)
+    return None if (values == 1).all() else padded(values.astype(np.float32), lengths, MAX_TOKENS)
 
 
 def _ids(
@@ -180,5 +190,9 @@ def _lists(
 
 def token_rows(column: Any) -> Ints:
     """Return token lists [n] (list<int32>) as padded rows [n, L]; a missing list is empty."""
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    return padded(column.flatten().to_numpy(zero_copy_only=False).astype(np.int32), lengths, MAX_TOKENS)
+    values = column.flatten().to_numpy(zero_copy_only=False).astype(np.int32)
+    return padded(values, _lengths(column), MAX_TOKENS)
+
+
+def _lengths(column: Any) -> Rows:
+    return pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -68,7 +68,8 @@ def read(folder: Path, device: torch.device) -> tuple[Job, Inputs]:
 
 
 def _columns(side: str, columns: Columns) -> dict[str, NDArray[np.generic]]:
-    values = {f"{side}.lists.{i}": rows for i, rows in enumerate(columns.lists)}
+    values: dict[str, NDArray[np.generic]] = {f"{side}.lists.{i}": v for i, v in enumerate(columns.lists)}
+    values |= {f"{side}.weights.{i}": w for i, w in enumerate(columns.weights) if w is not None}
     return {f"{side}.ids": columns.ids, f"{side}.numeric": columns.numeric, **values}
 
 
@@ -86,4 +87,5 @@ def _pairs(name: str, prepared: Prepared, at: NDArray[np.int64]) -> dict[str, ND
 def _tensors(side: str, arrays: dict[str, Tensor]) -> ColumnTensors:
     count = sum(name.startswith(f"{side}.lists.") for name in arrays)
     lists = [arrays[f"{side}.lists.{i}"] for i in range(count)]
-    return ColumnTensors(arrays[f"{side}.ids"], lists, arrays[f"{side}.numeric"])
+    weights = [arrays.get(f"{side}.weights.{i}") for i in range(count)]
+    return ColumnTensors(arrays[f"{side}.ids"], lists, arrays[f"{side}.numeric"], weights)

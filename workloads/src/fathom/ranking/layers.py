@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fathom.ranking.schema import PADDING, UNKNOWN, FeatureField, categorical, lists
+from fathom_api.learning import Pooling
 
 #: Width from which cross layers are of low rank; below, the full matrix is cheap.
 FULL_RANK_WIDTH = 1024
@@ -19,11 +22,19 @@ INITIAL = 0.1
 
 
 class ColumnTensors(NamedTuple):
-    """Features of one side as tensors: ids [n, C], lists of [n, L], numeric [n, K]."""
+    """Features of one side as tensors.
+
+    Attributes:
+        ids: [n, C].
+        lists: J of [n, L], 0 where padded.
+        numeric: [n, K].
+        weights: for each list [n, L], or None where all weights are 1; empty: they all are.
+    """
 
     ids: Tensor
     lists: list[Tensor]
     numeric: Tensor
+    weights: Sequence[Tensor | None] = ()
 
 
 class SparseArch(nn.Module):
@@ -38,32 +49,68 @@ class SparseArch(nn.Module):
         offsets = torch.tensor([sum(sizes[:i]) for i in range(len(sizes))], dtype=torch.int32)
         self.register_buffer("offsets", offsets, persistent=False)
         self.table = nn.Embedding(sum(sizes), dim)
-        self.bags = nn.ModuleList(
-            nn.EmbeddingBag(f.size, dim, mode=f.pooling.lower(), padding_idx=0) for f in lists(fields)
-        )
+        self.bags = nn.ModuleList(Bag(f.size, dim, f.pooling) for f in lists(fields))
         self.dim = dim
-        for weight in self.parameters():
-            nn.init.normal_(weight, std=INITIAL)
+        nn.init.normal_(self.table.weight, std=INITIAL)
         # Whom nobody knows begins, and where training never meets one stays, in the middle of the known.
         with torch.no_grad():
             self.table.weight[offsets + UNKNOWN] = 0.0
-        for bag in self.bags:
-            nn.init.zeros_(bag.get_parameter("weight")[PADDING])
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return the embeddings [n, C, D] of `ids` [n, C]."""
         return self.table(ids + self.get_buffer("offsets"))
 
-    def pool(self, values: list[Tensor], rows: int) -> Tensor:
+    def pool(self, values: list[Tensor], rows: int, weights: Sequence[Tensor | None] = ()) -> Tensor:
         """Return the pooled embeddings [n, J, D] of `values`, J tensors [n, L]; n is `rows`."""
         if not values:
             return self.table.weight.new_zeros(rows, 0, self.dim)
-        return torch.stack([bag(v) for bag, v in zip(self.bags, values, strict=True)], dim=1)
+        every = weights or [None] * len(values)
+        return torch.stack([bag(v, w) for bag, v, w in zip(self.bags, values, every, strict=True)], dim=1)
 
 
-def profile(history: Tensor, pooled: Tensor) -> Tensor:
-    """Return the mean [n, D] of the rows of `pooled` [U, D] that `history` [n, H] names; row 0 is none."""
-    return functional.embedding_bag(history, pooled, mode="mean", padding_idx=0)
+class Bag(nn.EmbeddingBag):
+    """Embeddings of the ids of a list made one; 0 pads, a list of nothing is the zero vector.
+
+    Mean and Sum: Σ e / n and Σ e. Weighted: Σ w e. Attention: Σ a e with a = softmax(q·e / √D + log w), q
+    learned from zero on, so that it begins as the mean weighted by w.
+    """
+
+    def __init__(self, size: int, dim: int, pooling: Pooling) -> None:
+        super().__init__(size, dim, mode="mean" if pooling == "Mean" else "sum", padding_idx=PADDING)
+        self.pooling = pooling
+        if pooling == "Attention":
+            self.query = nn.Parameter(torch.zeros(dim))
+        nn.init.normal_(self.weight, std=INITIAL)
+        nn.init.zeros_(self.weight[PADDING])
+
+    def forward(self, values: Tensor, weights: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        """Return the vectors [n, D] of `values` [n, L]; `weights` [n, L] in (0, 1], all 1 if None."""
+        if self.pooling == "Attention":
+            return super().forward(values, per_sample_weights=self._attention(values, weights))
+        return super().forward(values, per_sample_weights=weights if self.pooling == "Weighted" else None)
+
+    def _attention(self, values: Tensor, weights: Tensor | None) -> Tensor:
+        """Return the share [n, L] of each token."""
+        # q·e once for each token there is, not for each place it stands at: lists are wide, tokens repeat.
+        scores = functional.embedding(values, (self.weight @ self.query).unsqueeze(1)).squeeze(2)
+        scores = scores / math.sqrt(self.embedding_dim)
+        if weights is not None:
+            scores = scores + weights.clamp(min=torch.finfo(weights.dtype).tiny).log()
+        # A finite mask: a softmax over nothing but -inf is NaN, and its gradient too.
+        return scores.masked_fill(values == PADDING, torch.finfo(scores.dtype).min).softmax(dim=1)
+
+
+def profile(history: Tensor, pooled: Tensor, half_life: int | None = None) -> Tensor:
+    """Return the mean [n, D] of the rows of `pooled` [U, D] that `history` [n, H] names; row 0 is none.
+
+    With `half_life`, place k of the history counts 2^(-k / half_life); the latest is at 0.
+    """
+    if half_life is None:
+        return functional.embedding_bag(history, pooled, mode="mean", padding_idx=0)
+    recency = torch.exp2(-torch.arange(history.shape[1], device=history.device) / half_life)
+    weights = (history != 0) * recency.to(pooled.dtype)
+    total = functional.embedding_bag(history, pooled, mode="sum", padding_idx=0, per_sample_weights=weights)
+    return total / weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
 
 
 class CrossLayer(nn.Module):

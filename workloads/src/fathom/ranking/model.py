@@ -82,7 +82,7 @@ class Ranker(nn.Module):
         super().__init__()
         self.user_sparse = SparseArch(schema.user, config.embedding_dim)
         self.item_sparse = SparseArch(schema.item, config.embedding_dim)
-        self.profiles = [(at, field.history) for at, field in schema.profiles]
+        self.profiles = [(at, field.history, field.half_life) for at, field in schema.profiles]
         sides = [*schema.user, *schema.item]
         fields = len(categorical(sides)) + len(lists(sides)) + len(self.profiles)
         over = {"DCNv2": DCNv2, "DLRM": DLRM}[config.architecture]
@@ -95,9 +95,9 @@ class Ranker(nn.Module):
 
     def user_side(self, user: ColumnTensors, history: Tensor, pooled: Tensor) -> Tensor:
         """Return the users' vectors [n, F, D]; `history` [n, H] names rows of `pooled` [U, J, D]."""
-        profiles = [profile(history[:, :size], pooled[:, at]) for at, size in self.profiles]
+        profiles = [profile(history[:, :size], pooled[:, at], half) for at, size, half in self.profiles]
         rows = len(user.ids)
-        own = [self.user_sparse.embed(user.ids), self.user_sparse.pool(user.lists, rows)]
+        own = [self.user_sparse.embed(user.ids), self.user_sparse.pool(user.lists, rows, user.weights)]
         return torch.cat([*own, *(p.unsqueeze(1) for p in profiles)], dim=1)
 
     def item_side(self, ids: Tensor, pooled: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class Ranker(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return logits [n]."""
-        pooled = self.item_sparse.pool(batch.item.lists, batch.distinct)
+        pooled = self.item_sparse.pool(batch.item.lists, batch.distinct, batch.item.weights)
         user = self.user_side(batch.user, batch.history, pooled)
         item = self.item_side(batch.item.ids, pooled[batch.item_at])
         return self.interact(user, item, torch.cat([batch.user.numeric, batch.item.numeric], dim=1))

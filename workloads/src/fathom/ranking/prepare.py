@@ -67,7 +67,9 @@ def prepare(task: TrainTask) -> Prepared:
     shown = _counts(item[train], items)
     item_fields, item_values = catalogue.learn(items, task.features.item, shown)
     encoders = [TokenIds.of(c) for c in captioned]
-    tokens = {c.name: _tokens(c, e, task, items, shown > 0) for c, e in zip(captioned, encoders, strict=True)}
+    tokens: dict[str, pa.Array] = {}
+    for c, e in zip(captioned, encoders, strict=True):
+        tokens |= _tokens(c, e, task, items, shown > 0).columns(c.name)
     item_fields += [e.field(c) for c, e in zip(captioned, encoders, strict=True)]
     return Prepared(
         interactions=events,
@@ -109,6 +111,6 @@ def _counts(places: NDArray[np.int64], known: Catalogue) -> NDArray[np.int64]:
 
 def _tokens(
     captioned: Captions, encoder: TokenIds, task: TrainTask, items: Catalogue, trained: NDArray[np.bool_]
-) -> pa.Array:
+) -> captions.Tokens:
     tokens = captions.tokens_of(captioned, items.names, task.arm, task.training.seed)
     return encoder.encode(tokens, trained)

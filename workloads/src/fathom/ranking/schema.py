@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from fathom_api.learning import Pooling
 from fathom_api.meta import StatusModel
 
 #: Ids of every categorical feature: 0 pads, 1 is unknown or missing, known values start at 2.
@@ -20,6 +21,15 @@ MAX_LIST: Final = 128
 MAX_TOKENS: Final = 1024
 
 
+#: Poolings that take notice of the weights of tokens.
+WEIGHING: Final = frozenset[Pooling]({"Weighted", "Attention"})
+
+
+def weights_name(feature: str) -> str:
+    """Return the name of the column with the weights of the tokens of `feature`."""
+    return f"{feature}@weights"
+
+
 class FeatureField(StatusModel):
     """One feature of one side."""
 
@@ -28,7 +38,7 @@ class FeatureField(StatusModel):
     size: int = Field(
         default=0, description="Ids there are, padding, unknown (and missing) included; 0 of a number."
     )
-    pooling: Literal["Mean", "Sum"] = Field(default="Mean", description="How several embeddings become one.")
+    pooling: Pooling = Field(default="Mean", description="How several embeddings become one.")
     separator: str = Field(default=" ", description="Between the values of a CategoricalList string.")
     mean: float = Field(default=0.0, description="Of a number, over the training interactions.")
     deviation: float = Field(default=1.0, description="Of a number, over the training interactions.")
@@ -38,6 +48,14 @@ class FeatureField(StatusModel):
     history: int = Field(
         default=0, description="Latest liked items whose tokens make the user's profile; 0 none."
     )
+    half_life: int | None = Field(
+        default=None, description="Items of the history after which one counts half as much."
+    )
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the tokens' weights matter."""
+        return self.pooling in WEIGHING
 
 
 class Schema(StatusModel):

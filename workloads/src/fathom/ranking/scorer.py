@@ -52,7 +52,7 @@ class Bundle:
         self._user_rows = parts.users.rows()
         items = tensors(parts.items.columns)
         with torch.inference_mode():
-            self._pooled = model.item_sparse.pool(items.lists, len(items.ids))
+            self._pooled = model.item_sparse.pool(items.lists, len(items.ids), items.weights)
             self._item_fields = model.item_side(items.ids, self._pooled)
             self._item_numbers = items.numeric
 
@@ -125,4 +125,5 @@ def load(folder: Path) -> Bundle:
 def tensors(columns: Columns) -> ColumnTensors:
     """Return `columns` as tensors that share their memory."""
     lists_of = [torch.from_numpy(values) for values in columns.lists]
-    return ColumnTensors(torch.from_numpy(columns.ids), lists_of, torch.from_numpy(columns.numeric))
+    weights = [w if w is None else torch.from_numpy(w) for w in columns.weights]
+    return ColumnTensors(torch.from_numpy(columns.ids), lists_of, torch.from_numpy(columns.numeric), weights)
