@@ -23,6 +23,8 @@ METADATA: Final = "+ genre and year (oracle)"
 BOTH: Final = "+ caption tokens and genre"
 #: Those that the claim is about come first: a run that is interrupted has them.
 ARMS: Final = (NONE, CAPTIONS, SHUFFLED, METADATA, WORDS, DENSE, CODES, BOTH)
+#: Those that need no captioner.
+PLAIN: Final = (NONE, METADATA, DENSE, CODES)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def write(folder: Path, known: Known, arm: str, seed: int) -> tuple[Path, dict[s
 def features(pooling: str) -> dict[str, Any]:
     """Return the features of every arm."""
     captions = [
-        {"captionJob": name, "pooling": pooling, "userHistory": {"maxItems": 50}}
+        {"captionJob": name, "pooling": pooling, "userHistory": {"maxItems": 20}}
         for name in ("captions", "metadata", "codes")
     ]
     return {

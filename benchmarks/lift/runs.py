@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 import time
@@ -84,7 +85,7 @@ class Results:
 
     def add(self, run: Run, figures: dict[str, Any], scores: NDArray[np.float64]) -> None:
         """Keep the figures of `run`, and its scores."""
-        name = f"{len(self._done):05d}.npy"
+        name = f"{hashlib.sha256(run.key.encode()).hexdigest()[:16]}.npy"
         np.save(self._scores / name, scores.astype(np.float32))
         row = {"key": run.key, **asdict(run), **figures, "scores": name}
         self._done[run.key] = row

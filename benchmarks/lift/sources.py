@@ -26,6 +26,8 @@ Floats = NDArray[np.float32]
 WIDTH: Final = 32
 LEVELS, CODES = 3, 32
 _TOKENS_EACH: Final = 4
+#: Caption tokens that there is room for, more than there are: so arms without captions can be trained before.
+MOST_CAPTION_TOKENS: Final = 64
 _BATCH: Final = 32
 
 
@@ -91,7 +93,13 @@ def captions(features: Path) -> Tokens:
         }
         for row in rows
     }
-    return Tokens([row["token"] for row in vocabulary], of)
+    names = [row["token"] for row in vocabulary]
+    return Tokens([*names, *blank().names[len(names) :]], of)
+
+
+def blank() -> Tokens:
+    """Return caption tokens before there are captions: as many, of which no item has any."""
+    return Tokens([f"unused-{n}" for n in range(MOST_CAPTION_TOKENS)], {})
 
 
 def words(tokens: Tokens, rows: dict[str, str]) -> Tokens:
@@ -174,4 +182,5 @@ def describe(tokens: Tokens) -> str:
     """Return the vocabulary's size and the mean number and weight of tokens of an item, as JSON."""
     own = list(tokens.of.values())
     count, weight = np.mean([len(o) for o in own]), np.mean([sum(o.values()) for o in own])
-    return json.dumps({"vocabulary": len(tokens.names), "tokens": float(count), "weight": float(weight)})
+    used = len({n for o in own for n in o})
+    return json.dumps({"vocabulary": used, "tokens": float(count), "weight": float(weight)})

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.lift import runs
-from benchmarks.lift.arms import ARMS, NONE, SHUFFLED, Known
+from benchmarks.lift.arms import ARMS, NONE, SHUFFLED
 from benchmarks.lift.matrix import SPLITS, Matrix
 from benchmarks.lift.runs import Results, Run
-from demo.data.tables import Dataset
 from fathom.ranking import interactions, metrics, split
 from fathom.ranking.metrics import PreparedAUC
 from fathom_api.tasks import AnyData
@@ -103,13 +102,17 @@ def _row(results: Results, arm: str, done: dict[str, list[Run]], tests: dict[int
         arm=arm,
         runs=len(own),
         means={name: float(np.mean([f[name] for f in figures])) for name in METRICS},
-        spread=float(np.mean([np.std(aucs, ddof=1) if len(aucs) > 1 else 0.0 for aucs in by_draw])),
+        spread=sum(_deviation(aucs) for aucs in by_draw) / len(by_draw),
         slices=_slices(results, own, tests),
         over_none=between.get(NONE),
         over_shuffled=between.get(SHUFFLED) if arm != NONE else None,
         setting=f"{own[0].setting.id_dropout:g}",
         parameters=figures[0]["parameters"],
     )
+
+
+def _deviation(values: list[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def _difference(results: Results, own: list[Run], others: list[Run], tests: dict[int, Test]) -> Difference:
@@ -181,6 +184,3 @@ def sliced(seen: NDArray[np.int64]) -> NDArray[np.int64]:
     third = np.empty(len(seen), np.int64)
     third[order] = np.minimum(3 * before // max(int(seen.sum()), 1), 2)
     return np.where(seen == 0, 3, third)
-
-
-__all__ = ["METRICS", "SLICES", "Dataset", "Difference", "Known", "Row", "rows", "sliced", "strategies"]

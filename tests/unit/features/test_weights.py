@@ -65,12 +65,18 @@ def test_a_word_said_twice_in_a_sample_counts_once(tmp_path: Path) -> None:
 
 def test_a_term_gets_an_id_if_enough_captions_are_expected_to_hold_it(tmp_path: Path) -> None:
     samples = {"a": ["space", "noir"], "b": ["space", "noir"], "c": ["space", "space"]}
-    assert weights(tmp_path, samples, minCount=2) == {"a": {"space": 0.5}, "b": {"space": 0.5}, "c": {"space": 1.0}}
+    assert weights(tmp_path, samples, minCount=2) == {
+        "a": {"space": 0.5},
+        "b": {"space": 0.5},
+        "c": {"space": 1.0},
+    }
 
 
 def test_the_surest_tokens_are_kept(tmp_path: Path) -> None:
     samples = {"a": ["space drama", "space noir", "space drama"], "b": ["space noir drama"] * 3}
-    assert weights(tmp_path, samples, maxTokensPerItem=2)["a"] == pytest.approx({"space": 1.0, "drama": 2 / 3})
+    assert weights(tmp_path, samples, maxTokensPerItem=2)["a"] == pytest.approx(
+        {"space": 1.0, "drama": 2 / 3}
+    )
 
 
 def test_an_item_of_which_nothing_has_an_id_is_unknown_for_sure(tmp_path: Path) -> None:
