@@ -146,12 +146,6 @@ class Training(ApiModel):
     )
     learning_rate: float = Field(default=5e-3, gt=0, le=1, description="Learning rate (Adam).")
     weight_decay: float = Field(default=1e-4, ge=0, le=1, description="L2 on embeddings and weights.")
-    id_dropout: float = Field(
-        default=0.15,
-        ge=0,
-        le=0.9,
-        description="Share of the training interactions whose item's id is hidden, as if it were new.",
-    )
     seed: int = Field(default=0, ge=0, description="Seed of all that is random.")
     backoff_limit: int = Field(
         default=4, ge=0, le=100, description="Times the pod is tried again; each resumes from a checkpoint."

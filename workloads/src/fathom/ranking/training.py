@@ -99,7 +99,7 @@ class Trainer:
         """
         generator = np.random.default_rng([self.job.training.seed, epoch])
         order = generator.permutation(self.rows)
-        hidden = torch.from_numpy(generator.random(self.rows) < self.job.training.id_dropout).to(self.device)
+        hidden = torch.from_numpy(generator.random(self.rows) < HIDDEN).to(self.device)
         for rows in np.array_split(order, math.ceil(self.rows / self.job.training.batch_size)):
             mine, weight = part(rows, dist.get_rank(), dist.get_world_size())
             at = torch.from_numpy(mine).to(self.device)
