@@ -28,6 +28,7 @@ from fathom import manifest
 from fathom.features import coverage, tables
 from fathom.features.coverage import Tally
 from fathom.features.vocabulary import FIRST, Terms, Vocabulary
+from fathom.ranking.architectures import ARCHITECTURES
 from fathom.ranking.command import EVALUATION, evaluate, train
 from fathom_api.captioning import ASPECT
 from fathom_api.tasks import EvaluateTask, TrainTask
@@ -111,7 +112,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="where ml-100k.inter, .item and .user are")
     parser.add_argument("--split", default="Random", choices=["Random", "Time", "ItemCold"])
-    parser.add_argument("--architecture", default="DCNv2", choices=["DCNv2", "DLRM"])
+    parser.add_argument("--architecture", default="DCNv2", choices=list(ARCHITECTURES))
     parser.add_argument("--seed", type=int, default=0, help="of split, weights and batches")
     parser.add_argument("--metadata", action="store_true", help="genres and year are features as well")
     options = parser.parse_args()

@@ -8,11 +8,13 @@ import pyarrow as pa
 import torch
 
 from fathom.ranking import bundle
+from fathom.ranking.architectures import ARCHITECTURES
 from fathom.ranking.bundle import BundleInfo, Parts
 from fathom.ranking.columns import Columns, Entities, nobody, stack
 from fathom.ranking.encode import Vocabulary, encode
 from fathom.ranking.model import Ranker
 from fathom.ranking.schema import FIRST, ID, FeatureField, Schema
+from fathom_api.learning import ArchitectureName
 from fathom_api.recmodel import RankerModel, Split, Training
 
 GENRES = ["comedy", "drama", "horror"]
@@ -38,6 +40,7 @@ def make_bundle(
     seed: int = 0,
     dim: int = 4,
     hidden: tuple[int, ...] = (8,),
+    architecture: ArchitectureName = "DCNv2",
 ) -> Path:
     """Write a bundle to `folder`: items `i0`…, users `u0`…, user features age, job and likes, captions.
 
@@ -61,6 +64,7 @@ def make_bundle(
             FeatureField(name="genre", type="Categorical", size=FIRST + len(GENRES)),
             FeatureField(name="captions/catalog", type="Tokens", size=52, history=5),
         ],
+        attended=5 if ARCHITECTURES[architecture].attends else 0,
     )
     tokens = [draw.integers(FIRST, 52, size=draw.integers(1, 12)).tolist() for _ in item_names]
     item_columns = {
@@ -72,7 +76,7 @@ def make_bundle(
         "job": pa.array(draw.choice(JOBS, users)),
         "likes": pa.array([[GENRES[n % 3]] for n in range(users)]),
     }
-    model = RankerModel(embedding_dim=dim, hidden_units=list(hidden))
+    model = RankerModel(architecture=architecture, embedding_dim=dim, hidden_units=list(hidden))
     torch.manual_seed(seed)
     ranker = Ranker(features, model)
     with torch.no_grad():

@@ -241,6 +241,42 @@ BOUNDS = (
 
 RULES = (
     Refusal(
+        "a cross rank where nothing is crossed",
+        rec_model(spec__model={"architecture": "DLRM", "crossRank": 8}),
+        "model",
+        "crossRank is for architecture DCNv2: remove it, or change the architecture",
+    ),
+    Refusal(
+        "experts where nothing is crossed",
+        rec_model(spec__model={"architecture": "DLRM", "crossRank": 8, "crossExperts": 2}),
+        "model",
+        "crossExperts is for architecture DCNv2: remove it, or change the architecture",
+    ),
+    Refusal(
+        "heads where nothing is fused",
+        rec_model(spec__model={"fusionHeads": 2}),
+        "model",
+        "fusionHeads is for architecture FinalMLP: remove it, or change the architecture",
+    ),
+    Refusal(
+        "a history that nothing attends to",
+        rec_model(spec__model={"historyItems": 20}),
+        "model",
+        "historyItems is for architecture DIN: remove it, or change the architecture",
+    ),
+    Refusal(
+        "experts of full rank",
+        rec_model(spec__model={"crossExperts": 4}),
+        "model",
+        "crossExperts needs crossRank, the rank of each expert",
+    ),
+    Refusal(
+        "heads of unequal width",
+        rec_model(spec__model={"architecture": "FinalMLP", "hiddenUnits": [128, 64], "fusionHeads": 5}),
+        "model",
+        "fusionHeads must divide the last of hiddenUnits: each head takes an equal piece of it",
+    ),
+    Refusal(
         "no model at all",
         caption_job(spec__model={}),
         "model",

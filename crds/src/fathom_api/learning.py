@@ -117,18 +117,76 @@ class Features(ApiModel):
     )
 
 
+ArchitectureName = Literal["DCNv2", "DLRM", "DeepFM", "FinalMLP", "DIN", "TwoTower"]
+
+
+def _only(field: str, cel: str, architecture: ArchitectureName) -> Rule:
+    """Return the rule that `field`, `cel` in the manifest, is of one architecture."""
+    return Rule(
+        f"!has(self.{cel}) || self.architecture == '{architecture}'",
+        f"{cel} is for architecture {architecture}: remove it, or change the architecture",
+        lambda model: getattr(model, field) is None or model.architecture == architecture,
+    )
+
+
 class RankerModel(ApiModel):
     """The ranker's architecture."""
 
-    architecture: Literal["DCNv2", "DLRM"] = Field(
-        default="DCNv2", description="DCNv2: arXiv 2008.13535. DLRM: arXiv 1906.00091."
+    RULES = (
+        _only("cross_rank", "crossRank", "DCNv2"),
+        _only("cross_experts", "crossExperts", "DCNv2"),
+        _only("fusion_heads", "fusionHeads", "FinalMLP"),
+        _only("history_items", "historyItems", "DIN"),
+        Rule(
+            "!has(self.crossExperts) || has(self.crossRank)",
+            "crossExperts needs crossRank, the rank of each expert",
+            lambda model: model.cross_experts is None or model.cross_rank is not None,
+        ),
+        Rule(
+            "!has(self.fusionHeads) || self.hiddenUnits[self.hiddenUnits.size() - 1] % self.fusionHeads == 0",
+            "fusionHeads must divide the last of hiddenUnits: each head takes an equal piece of it",
+            lambda model: not model.fusion_heads or model.hidden_units[-1] % model.fusion_heads == 0,
+        ),
+    )
+
+    architecture: ArchitectureName = Field(
+        default="DCNv2",
+        description="DCNv2: arXiv 2008.13535. DLRM: arXiv 1906.00091. DeepFM: arXiv 1703.04247. "
+        "FinalMLP: arXiv 2304.00902. DIN: arXiv 1706.06978. TwoTower: a retriever, its item vectors are in "
+        "the bundle.",
     )
     embedding_dim: int = Field(default=16, ge=2, le=1024, description="Width of the embeddings.")
     cross_layers: int = Field(default=2, ge=1, le=8, description="Cross layers (DCNv2).")
+    cross_rank: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Rank of the cross layers' matrices (DCNv2); unset: full up to a width of 1,024, then a "
+        "quarter of the width.",
+    )
+    cross_experts: int | None = Field(
+        default=None, ge=1, le=16, description="Experts of a cross layer of low rank (DCNv2); 1 if unset."
+    )
+    fusion_heads: int | None = Field(
+        default=None, ge=1, le=64, description="Heads of the bilinear fusion (FinalMLP); 1 if unset."
+    )
+    history_items: int | None = Field(
+        default=None, ge=1, le=1000, description="Latest liked items attended to (DIN); 50 if unset."
+    )
     hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(
-        default_factory=lambda: [128, 64], min_length=1, max_length=8, description="Widths of the MLP."
+        default_factory=lambda: [128, 64],
+        min_length=1,
+        max_length=8,
+        description="Widths of the MLP; the last is also that of a tower's vector.",
     )
     dropout: float = Field(default=0.0, ge=0, le=0.9, description="Dropout in the MLP.")
+
+
+class TrainingTask(ApiModel):
+    """A further label, learned beside the main one."""
+
+    label: ColumnName = Field(description="Column of 0 and 1; rows where it is missing do not count for it.")
+    weight: float = Field(default=0.3, gt=0, le=100, description="Of its loss; the main label's is 1.")
 
 
 class Training(ApiModel):
@@ -145,7 +203,30 @@ class Training(ApiModel):
         default=1024, ge=1, le=1_000_000, description="Interactions per step, of all processes together."
     )
     learning_rate: float = Field(default=5e-3, gt=0, le=1, description="Learning rate (Adam).")
-    weight_decay: float = Field(default=1e-4, ge=0, le=1, description="L2 on embeddings and weights.")
+    weight_decay: float = Field(
+        default=1e-4,
+        ge=0,
+        le=1,
+        description="L2 on weights, and on embeddings unless `frequencyRegularisation` is set.",
+    )
+    frequency_regularisation: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="L2 on the embeddings that a step learns from, over the root of how often training meets "
+        "each: rare ones are kept small, but not wiped out.",
+    )
+    id_dropout: float = Field(
+        default=0.15,
+        ge=0,
+        le=0.9,
+        description="Share of the training interactions whose item's id is hidden, as if it were new.",
+    )
+    tasks: Annotated[list[TrainingTask], Unique("label")] = Field(
+        default_factory=list[TrainingTask],
+        max_length=8,
+        description="Further labels that share all but the last layer; the score served is of `data.label`.",
+    )
     seed: int = Field(default=0, ge=0, description="Seed of all that is random.")
     backoff_limit: int = Field(
         default=4, ge=0, le=100, description="Times the pod is tried again; each resumes from a checkpoint."

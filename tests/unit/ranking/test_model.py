@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from fathom.ranking.architectures import ARCHITECTURES
 from fathom.ranking.batches import Pairs, Tables, batch
 from fathom.ranking.layers import (
     FULL_RANK_WIDTH,
@@ -31,9 +32,9 @@ SCHEMA = Schema(
 
 def ranker(**config: Any) -> Ranker:
     torch.manual_seed(0)
-    return Ranker(
-        SCHEMA, RankerModel.model_validate({"embeddingDim": 4, "hiddenUnits": [8], **config})
-    ).eval()
+    model = RankerModel.model_validate({"embeddingDim": 4, "hiddenUnits": [8], **config})
+    attended = 2 if ARCHITECTURES[model.architecture].attends else 0
+    return Ranker(SCHEMA.model_copy(update={"attended": attended}), model).eval()
 
 
 def tables() -> tuple[Tables, Pairs]:
@@ -155,7 +156,16 @@ class TestBatches:
         assert made.user.ids.tolist() == [[2], [3]]
 
 
-@pytest.mark.parametrize("architecture", ["DCNv2", "DLRM"])
+class Interact(nn.Module):
+    def __init__(self, model: Ranker) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, user: Tensor, item: Tensor, numbers: Tensor) -> Tensor:
+        return self.model.interact(user, item, numbers)
+
+
+@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
 class TestRankers:
     def test_a_score_does_not_depend_on_what_else_is_in_the_batch(self, architecture: str) -> None:
         model, (known, pairs) = ranker(architecture=architecture), tables()
@@ -181,6 +191,30 @@ class TestRankers:
         with torch.no_grad():
             scores = model(batch(known, pairs, torch.arange(4), 2)).sigmoid().numpy()
         assert scores == pytest.approx(np.full(4, 0.2), abs=0.1)
+
+    def test_a_server_that_does_each_side_once_computes_the_same(self, architecture: str) -> None:
+        model, (known, pairs) = ranker(architecture=architecture), tables()
+        expected = model(batch(known, pairs, torch.arange(4), 2))
+        pooled = model.item_sparse.pool(known.items.lists, len(known.items.ids))
+        items = model.item_side(known.items.ids, pooled)
+        history = torch.tensor([[3, 2], [0, 0], [1, 0], [0, 0]])
+        users = ColumnTensors(known.users.ids[pairs.user], [], known.users.numeric[pairs.user])
+        user = model.user_side(users, history, items)
+        found = model.interact(user, items[pairs.item], users.numeric)
+        assert torch.allclose(found, expected, atol=1e-6)
+
+    def test_it_can_be_exported_for_any_number_of_candidates(self, architecture: str) -> None:
+        model, (known, _) = ranker(architecture=architecture), tables()
+        pooled = model.item_sparse.pool(known.items.lists, len(known.items.ids))
+        items = model.item_side(known.items.ids, pooled)
+        users = ColumnTensors(known.users.ids, [], known.users.numeric)
+        user = model.user_side(users, torch.tensor([[3, 2], [0, 0], [1, 0]]), items)
+        rows = torch.tensor([0, 1, 2, 1, 0])
+        example = (user[rows], items[rows], users.numeric[rows])
+        n = torch.export.Dim("n", min=2)
+        program = torch.export.export(Interact(model), example, dynamic_shapes=({0: n},) * 3)
+        given = tuple(side[:3] for side in example)
+        assert torch.allclose(program.module()(*given), model.interact(*given), atol=1e-6)
 
     def test_it_works_without_numbers_and_lists(self, architecture: str) -> None:
         ids = [FeatureField(name=ID, type="Categorical", size=4)]

@@ -2,21 +2,30 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 from builders.worlds import ITEMS, make_features, make_world, train_task
 from safetensors.numpy import load_file
+from safetensors.torch import load_file as load_torch
 
 from fathom import manifest
 from fathom.errors import InvalidInputError
 from fathom.ranking import bundle, launch, scorer
+from fathom.ranking.architectures import ARCHITECTURES
+from fathom.ranking.batches import Pairs, Tables, batch, predict
 from fathom.ranking.checkpoint import STATE
 from fathom.ranking.command import CHECKPOINTS, train
 from fathom.ranking.launch import TrainingProcessError
+from fathom.ranking.prepare import prepare
 from fathom.ranking.scorer import ScoreRequest
+from fathom_api.learning import ArchitectureName
 from fathom_api.progress import Outcome
 
 from .conftest import Train
@@ -133,6 +142,78 @@ def test_weights_of_tokens_reach_the_server(tmp_path: Path, train_here: Train) -
     assert not np.allclose(own, other)
 
 
+@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+def test_the_server_scores_as_training_did(
+    architecture: ArchitectureName, world: Path, tmp_path: Path, train_here: Train
+) -> None:
+    task = train_task(world, tmp_path, model={"architecture": architecture}, training={"epochs": 1})
+    train_here(task)
+    served = scorer.load(tmp_path)
+    prepared = prepare(task)
+    user, liked = prepared.users.names[3], bundle.read(tmp_path)[1].histories[3]
+    at = torch.arange(len(served.item_ids))
+    tables = Tables(
+        scorer.tensors(prepared.users.columns),
+        scorer.tensors(prepared.items.columns),
+        torch.tensor([prepared.items.rows()[name] for name in reversed(liked)]),
+    )
+    everything = Pairs(torch.full_like(at, 4), at + 1, at * 0, at * 0 + len(liked), at * 0.0)
+    model = bundle.ranker(tmp_path, served.info, load_torch(tmp_path / bundle.WEIGHTS))
+    expected = predict(model, tables, everything, served.info.features.history)
+    assert served.score(ScoreRequest(user_id=user)) == pytest.approx(expected, abs=1e-5)
+    assert served.info.features.history == (50 if architecture == "DIN" else 5)
+
+
+def test_two_towers_leave_vectors_that_order_items_as_they_are_served(
+    world: Path, tmp_path: Path, train_here: Train
+) -> None:
+    train_here(train_task(world, tmp_path, model={"architecture": "TwoTower"}, training={"epochs": 1}))
+    table = pq.read_table(tmp_path / bundle.VECTORS)
+    served = scorer.load(tmp_path)
+    assert table["item_id"].to_pylist() == served.item_ids
+    vectors = np.stack(table["vector"].to_numpy())
+    scores = served.score(ScoreRequest(user_id="1"))
+    logits = np.log(scores / (1 - scores))
+    # As logits are ⟨user, item⟩ + b, some user vector and constant explain them all.
+    system = np.hstack([vectors, np.ones((len(vectors), 1))])
+    solved, *_ = np.linalg.lstsq(system, logits, rcond=None)
+    assert system @ solved == pytest.approx(logits, abs=1e-4)
+
+
+class TestFurtherLabels:
+    @pytest.fixture
+    def two_labels(self, tmp_path: Path) -> Path:
+        """Return a world with `finished`, the opposite of `liked`, missing in every third row."""
+        world = make_world(tmp_path)
+        file = world / "interactions.parquet"
+        rows = pq.read_table(file)
+        opposite = [None if i % 3 == 0 else 1 - v for i, v in enumerate(rows["liked"].to_pylist())]
+        pq.write_table(rows.append_column("finished", pa.array(opposite)), file)
+        return world
+
+    def test_each_is_learned_by_a_head_of_its_own(self, two_labels: Path, train_here: Train) -> None:
+        further = {"tasks": [{"label": "finished", "weight": 1.0}]}
+        train_here(train_task(two_labels, two_labels / "out", training=further))
+        info, parts, _ = bundle.read(two_labels / "out")
+        assert info.features.tasks == ["finished"]
+        model = bundle.ranker(two_labels / "out", info, parts.weights)
+        tables = Tables(
+            scorer.tensors(parts.users.columns),
+            scorer.tensors(parts.items.columns),
+            torch.zeros(0).long(),
+        )
+        at, zero = torch.arange(1, 31), torch.zeros(30).long()
+        given = batch(tables, Pairs(at, at, zero, zero, zero.float()), torch.arange(30), 5)
+        main, other = model.all_tasks(given).T.detach().numpy()
+        assert np.corrcoef(main, other)[0, 1] < -0.9
+        assert model(given).detach().numpy() == pytest.approx(main)
+
+    def test_a_label_that_is_no_label_is_refused(self, two_labels: Path) -> None:
+        further = {"tasks": [{"label": "timestamp"}]}
+        with pytest.raises(InvalidInputError, match="neither 0 nor 1 nor missing"):
+            prepare(train_task(two_labels, two_labels / "out", training=further))
+
+
 def test_what_is_done_is_not_done_again(
     world: Path, trained: tuple[Path, Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +240,7 @@ def test_after_a_kill_training_goes_on_and_makes_the_same_bundle(
     task = train_task(world, tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr(launch, "WORKER", "builders.dying_worker")
-        patched.setenv("PYTHONPATH", str(TESTS))
+        patched.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
         with pytest.raises(TrainingProcessError, match="another try goes on from the last epoch"):
             train(task)
     assert manifest.read(tmp_path) is None

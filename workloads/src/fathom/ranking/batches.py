@@ -32,13 +32,17 @@ class Tables(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """n interactions: rows of user and item, window of `Tables.liked`, label; all [n]."""
+    """n interactions: rows of user and item, window of `Tables.liked`, label; all [n].
+
+    `tasks` [n, T] are the labels of further tasks, NaN where there is none; None where T is 0.
+    """
 
     user: Tensor
     item: Tensor
     start: Tensor
     end: Tensor
     label: Tensor
+    tasks: Tensor | None = None
 
 
 def batch(tables: Tables, pairs: Pairs, at: Tensor, history: int, hidden: Tensor | None = None) -> Batch:
@@ -68,7 +72,8 @@ def batch(tables: Tables, pairs: Pairs, at: Tensor, history: int, hidden: Tensor
         tables.items.numeric[items],
         _at(tables.items.weights, distinct),
     )
-    return Batch(user, item, place[1 : 1 + len(at)], place[1 + len(at) :].view(windows.shape), len(distinct))
+    at_items, at_liked = place[1 : 1 + len(at)], place[1 + len(at) :].view(windows.shape)
+    return Batch(user, item, at_items, at_liked, len(distinct), tables.items.ids[distinct])
 
 
 def _at(weights: Sequence[Tensor | None], rows: Tensor) -> list[Tensor | None]:

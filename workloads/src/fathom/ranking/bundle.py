@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fathom import manifest
 from fathom.errors import InvalidInputError
-from fathom.ranking import card
+from fathom.ranking import card, retrieval
 from fathom.ranking.columns import Entities, from_table, to_table
 from fathom.ranking.encode import Vocabulary
 from fathom.ranking.model import Ranker
@@ -33,6 +33,7 @@ ITEMS: Final = "items.parquet"
 USERS: Final = "users.parquet"
 VOCABULARIES: Final = "vocabularies.parquet"
 ROWS: Final = "training_rows.parquet"
+VECTORS: Final = "item_vectors.parquet"
 CARD: Final = "MODEL_CARD.md"
 
 
@@ -87,6 +88,9 @@ def save(folder: Path, info: BundleInfo, parts: Parts, *, made_from: dict[str, s
     _write_table(folder / USERS, users.append_column("@history", histories))
     _write_table(folder / VOCABULARIES, _vocabulary_table(parts.vocabularies))
     _write_table(folder / ROWS, pa.table({"hash": parts.training_rows}))
+    model = ranker(folder, info, parts.weights)
+    if (vectors := retrieval.item_vectors(model, parts.items)) is not None:
+        _write_table(folder / VECTORS, vectors)
     _write_text(folder / INFO, info.model_dump_json(by_alias=True, indent=2))
     _write_text(folder / CARD, card.render(info))
     return manifest.write(folder, "Bundle", counts=info.sizes, made_from=made_from)

@@ -62,7 +62,8 @@ def read(folder: Path, device: torch.device) -> tuple[Job, Inputs]:
     arrays = load_file(folder / ARRAYS, device=str(device))
     tables = Tables(_tensors("users", arrays), _tensors("items", arrays), arrays["liked"])
     train, validation = (
-        Pairs(*(arrays[f"{name}.{field}"] for field in Pairs._fields)) for name in ("train", "validation")
+        Pairs(**{field: arrays[key] for field in Pairs._fields if (key := f"{name}.{field}") in arrays})
+        for name in ("train", "validation")
     )
     return job, Inputs(tables, train, validation)
 
@@ -74,13 +75,15 @@ def _columns(side: str, columns: Columns) -> dict[str, NDArray[np.generic]]:
 
 
 def _pairs(name: str, prepared: Prepared, at: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
-    fields = {
+    fields: dict[str, NDArray[np.generic]] = {
         "user": prepared.user[at],
         "item": prepared.item[at],
         "start": prepared.histories.start[at],
         "end": prepared.histories.end[at],
         "label": prepared.interactions.label[at],
     }
+    if prepared.interactions.tasks is not None:
+        fields["tasks"] = prepared.interactions.tasks[at]
     return {f"{name}.{field}": values for field, values in fields.items()}
 
 

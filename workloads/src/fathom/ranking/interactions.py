@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +32,7 @@ class Interactions:
         time: [n], or None without a time column.
         hashes: [n] fingerprints of user, item and time.
         unusable: rows left out, by why.
+        tasks: [n, T] labels of further tasks, 0, 1 or NaN where there is none.
     """
 
     users: list[str]
@@ -41,20 +43,21 @@ class Interactions:
     time: NDArray[np.float64] | None
     hashes: fingerprints.Hashes
     unusable: dict[str, int]
+    tasks: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.label)
 
 
-def read(data: Data) -> Interactions:
-    """Return the interactions of `data`.
+def read(data: Data, tasks: Sequence[str] = ()) -> Interactions:
+    """Return the interactions of `data`, with the labels of further `tasks`.
 
     Raises:
         InvalidInputError: a column is missing, or more than 1 % of the rows cannot be used.
     """
     uri, time_column = data.interactions.uri, data.time_column
     names = [data.user_column, data.item_column, data.label] + ([time_column] if time_column else [])
-    table = tables.read(uri, names)
+    table = tables.read(uri, [*names, *tasks])
     user, item = (_ids(tables.array(table, name)) for name in names[:2])
     label = _numbers(uri, data.label, tables.array(table, data.label))
     time = _numbers(uri, time_column, tables.array(table, time_column)) if time_column else None
@@ -67,7 +70,21 @@ def read(data: Data) -> Interactions:
     kept_time = time[keep] if time is not None else None
     unusable = {why: int(rows.sum()) for why, rows in bad.items() if rows.any()}
     mask = pa.array(keep)
-    return _build(user.filter(mask), item.filter(mask), label[keep].astype(np.float32), kept_time, unusable)
+    found = _build(user.filter(mask), item.filter(mask), label[keep].astype(np.float32), kept_time, unusable)
+    further = [_further(uri, name, tables.array(table, name))[keep] for name in tasks]
+    return replace(found, tasks=np.stack(further, axis=1)) if further else found
+
+
+def _further(uri: str, name: str, column: pa.Array) -> NDArray[np.float32]:
+    """Return the label of a further task: 0, 1, or NaN."""
+    values = _numbers(uri, name, column)
+    if strange := int((~np.isnan(values) & ~np.isin(values, (0.0, 1.0))).sum()):
+        raise InvalidInputError(
+            "BadLabel",
+            f"{uri}: {strange:,} rows have a {name} that is neither 0 nor 1 nor missing; correct the data, "
+            "or name another column in training.tasks",
+        )
+    return values.astype(np.float32)
 
 
 def _usable(uri: str, bad: dict[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fathom.ranking.columns import Columns
 from fathom.ranking.schema import PADDING, UNKNOWN, FeatureField, categorical, lists
 from fathom_api.learning import Pooling
 
@@ -35,6 +36,18 @@ class ColumnTensors(NamedTuple):
     lists: list[Tensor]
     numeric: Tensor
     weights: Sequence[Tensor | None] = ()
+
+    def take(self, rows: Tensor) -> ColumnTensors:
+        """Return the features of `rows`."""
+        weights = [w if w is None else w[rows] for w in self.weights]
+        return ColumnTensors(self.ids[rows], [v[rows] for v in self.lists], self.numeric[rows], weights)
+
+
+def from_columns(columns: Columns) -> ColumnTensors:
+    """Return `columns` as tensors that share their memory."""
+    weights = [w if w is None else torch.from_numpy(w) for w in columns.weights]
+    lists_of = [torch.from_numpy(values) for values in columns.lists]
+    return ColumnTensors(torch.from_numpy(columns.ids), lists_of, torch.from_numpy(columns.numeric), weights)
 
 
 class SparseArch(nn.Module):
@@ -114,28 +127,60 @@ def profile(history: Tensor, pooled: Tensor, half_life: int | None = None) -> Te
 
 
 class CrossLayer(nn.Module):
-    """x₀ ⊙ (W xₗ + b) + xₗ (DCN V2, arXiv 2008.13535, equation 1); wide inputs use W = U Vᵀ (section 4.1)."""
+    """x₀ ⊙ (W xₗ + b) + xₗ (DCN V2, arXiv 2008.13535, equation 1).
 
-    def __init__(self, width: int) -> None:
+    Of low rank, W = U Vᵀ (equation 2), or a mixture of such experts (section 4.1).
+    """
+
+    def __init__(self, width: int, rank: int | None = None, experts: int | None = None) -> None:
         super().__init__()
-        rank = width // 4
-        self.transform: nn.Module = (
-            nn.Linear(width, width)
-            if width <= FULL_RANK_WIDTH
-            else nn.Sequential(nn.Linear(width, rank, bias=False), nn.Linear(rank, width))
-        )
+        low = rank or (None if width <= FULL_RANK_WIDTH else width // 4)
+        self.transform = _transform(width, low, experts or 1)
 
     def forward(self, first: Tensor, x: Tensor) -> Tensor:
         """Return the next layer [n, W] after `x` [n, W]; `first` [n, W] is the network's input."""
         return first * self.transform(x) + x
 
 
+def _transform(width: int, rank: int | None, experts: int) -> nn.Module:
+    if rank is None:
+        return nn.Linear(width, width)
+    if experts == 1:
+        return nn.Sequential(nn.Linear(width, rank, bias=False), nn.Linear(rank, width))
+    return ExpertMixture(width, rank, experts)
+
+
+class ExpertMixture(nn.Module):
+    """Σᵢ Gᵢ(x) Uᵢ g(Cᵢ g(Vᵢᵀ x)) + b: what is crossed with x₀ in a mixture of low-rank experts.
+
+    DCN V2, section 4.1, with g = tanh and G a softmax: as the shares add up to 1, the experts' common b and
+    x₀ stand outside the sum.
+    """
+
+    def __init__(self, width: int, rank: int, experts: int) -> None:
+        super().__init__()
+        self.down = nn.Parameter(torch.empty(experts, rank, width))
+        self.core = nn.Parameter(torch.empty(experts, rank, rank))
+        self.up = nn.Parameter(torch.empty(experts, width, rank))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.gate = nn.Linear(width, experts)
+        for matrices in (self.down, self.core, self.up):
+            for matrix in matrices:
+                nn.init.xavier_normal_(matrix)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [n, W] of `x` [n, W]."""
+        inner = torch.einsum("erw,nw->ner", self.down, x).tanh()
+        inner = torch.einsum("esr,ner->nes", self.core, inner).tanh()
+        return torch.einsum("ewr,ner,ne->nw", self.up, inner, self.gate(x).softmax(dim=1)) + self.bias
+
+
 class CrossNet(nn.Module):
     """Cross layers one after another: [n, W] → [n, W], features crossed up to degree layers + 1."""
 
-    def __init__(self, width: int, layers: int) -> None:
+    def __init__(self, width: int, layers: int, rank: int | None = None, experts: int | None = None) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(CrossLayer(width) for _ in range(layers))
+        self.layers = nn.ModuleList(CrossLayer(width, rank, experts) for _ in range(layers))
 
     def forward(self, first: Tensor) -> Tensor:
         """Return the crossed features [n, W] of `first` [n, W]."""

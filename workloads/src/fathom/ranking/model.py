@@ -1,4 +1,4 @@
-"""The rankers: DCN V2 and DLRM over the embeddings of a user and an item."""
+"""The ranker: embeddings of a user and an item, then one of the architectures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fathom.ranking.layers import MLP, ColumnTensors, CrossNet, PairwiseDots, SparseArch, profile
-from fathom.ranking.schema import Schema, categorical, lists, numeric
+from fathom.ranking.architectures import Layout, make
+from fathom.ranking.layers import ColumnTensors, SparseArch, profile
+from fathom.ranking.schema import PADDING, Schema, categorical, lists, numeric
 from fathom_api.recmodel import RankerModel
 
 
@@ -23,6 +24,7 @@ class Batch(NamedTuple):
         item_at: [n] place of each item among the U.
         history: [n, H] places among the U of what each user liked, latest first; 0 none.
         distinct: U.
+        distinct_ids: [U, C] ids of the U items, none of them hidden: what is attended to is known.
     """
 
     user: ColumnTensors
@@ -30,50 +32,11 @@ class Batch(NamedTuple):
     item_at: Tensor
     history: Tensor
     distinct: int
-
-
-class DCNv2(nn.Module):
-    """Cross network beside an MLP (DCN V2, arXiv 2008.13535, figure 1b): σ(wᵀ [x_cross; x_deep] + b)."""
-
-    def __init__(self, fields: int, numbers: int, config: RankerModel) -> None:
-        super().__init__()
-        width = fields * config.embedding_dim + numbers
-        self.cross = CrossNet(width, config.cross_layers)
-        self.deep = MLP(width, config.hidden_units, config.dropout)
-        self.over = nn.Linear(width + config.hidden_units[-1], 1)
-
-    def forward(self, fields: Tensor, numbers: Tensor) -> Tensor:
-        """Return logits [n] of `fields` [n, F, D] and `numbers` [n, K]."""
-        x = torch.cat([fields.flatten(1), numbers], dim=1)
-        return self.over(torch.cat([self.cross(x), self.deep(x)], dim=1)).squeeze(1)
-
-
-class DLRM(nn.Module):
-    """Bottom MLP, pairwise dots, top MLP (DLRM, arXiv 1906.00091, figure 1).
-
-    The bottom MLP also takes a constant 1: its output then exists without numbers too, and its dots with the
-    other vectors are their first-order terms.
-    """
-
-    def __init__(self, fields: int, numbers: int, config: RankerModel) -> None:
-        super().__init__()
-        dim = config.embedding_dim
-        self.dense = nn.Sequential(
-            MLP(numbers + 1, [config.hidden_units[-1]]), nn.Linear(config.hidden_units[-1], dim)
-        )
-        self.interaction = PairwiseDots(fields + 1)
-        self.deep = MLP(dim + (fields + 1) * fields // 2, config.hidden_units, config.dropout)
-        self.over = nn.Linear(config.hidden_units[-1], 1)
-
-    def forward(self, fields: Tensor, numbers: Tensor) -> Tensor:
-        """Return logits [n] of `fields` [n, F, D] and `numbers` [n, K]."""
-        dense = self.dense(torch.cat([numbers, numbers.new_ones(len(numbers), 1)], dim=1))
-        dots = self.interaction(torch.cat([dense.unsqueeze(1), fields], dim=1))
-        return self.over(self.deep(torch.cat([dense, dots], dim=1))).squeeze(1)
+    distinct_ids: Tensor
 
 
 class Ranker(nn.Module):
-    """P(label = 1 | user, item): embeddings of both sides, then DCN V2 or DLRM.
+    """P(label = 1 | user, item): embeddings of both sides, then an architecture.
 
     `user_side` and `item_side` are apart so that a server does the user once a request, items once a version.
     """
@@ -82,35 +45,72 @@ class Ranker(nn.Module):
         super().__init__()
         self.user_sparse = SparseArch(schema.user, config.embedding_dim)
         self.item_sparse = SparseArch(schema.item, config.embedding_dim)
+        self.item_lists = len(lists(schema.item))
         self.profiles = [(at, field.history, field.half_life) for at, field in schema.profiles]
-        sides = [*schema.user, *schema.item]
-        fields = len(categorical(sides)) + len(lists(sides)) + len(self.profiles)
-        over = {"DCNv2": DCNv2, "DLRM": DLRM}[config.architecture]
-        self.interaction = over(fields, len(numeric(sides)), config)
+        self.attended = schema.attended
+        layout = Layout(
+            user=len(categorical(schema.user)) + len(lists(schema.user)) + len(self.profiles),
+            item=len(categorical(schema.item)) + self.item_lists,
+            user_numbers=len(numeric(schema.user)),
+            item_numbers=len(numeric(schema.item)),
+            dim=config.embedding_dim,
+        )
+        self.interaction = make(layout, config)
+        self.heads = nn.ModuleList(nn.Linear(self.interaction.width, 1) for _ in schema.tasks)
 
-    def start_at(self, rate: float) -> None:
-        """Make the model predict `rate` at first: learning then need not begin with that."""
+    def start_at(self, *rates: float) -> None:
+        """Make the model predict each task's rate at first, the main one's first: so much is learned then."""
         with torch.no_grad():
-            self.interaction.over.bias.fill_(math.log(rate / (1 - rate)))
+            for head, rate in zip((self.interaction.over, *self.heads), rates, strict=False):
+                head.get_parameter("bias").fill_(math.log(rate / (1 - rate)))
 
-    def user_side(self, user: ColumnTensors, history: Tensor, pooled: Tensor) -> Tensor:
-        """Return the users' vectors [n, F, D]; `history` [n, H] names rows of `pooled` [U, J, D]."""
-        profiles = [profile(history[:, :size], pooled[:, at], half) for at, size, half in self.profiles]
-        rows = len(user.ids)
-        own = [self.user_sparse.embed(user.ids), self.user_sparse.pool(user.lists, rows, user.weights)]
-        return torch.cat([*own, *(p.unsqueeze(1) for p in profiles)], dim=1)
+    def user_side(self, user: ColumnTensors, history: Tensor, items: Tensor) -> Tensor:
+        """Return the users' vectors [n, Fᵤ, D].
+
+        An architecture that attends to the history gets it behind them, [n, Fᵤ + H Fᵢ, D]: each item's
+        vectors, zeros where there is none.
+
+        Args:
+            user: features of n users.
+            history: [n, H] rows of `items`, latest first; 0 none.
+            items: [U, Fᵢ, D] vectors of items, as from `item_side`. The pooled lists [U, J, D] alone will do
+                where nothing attends to the history.
+        """
+        rows, lists_at = len(user.ids), items.shape[1] - self.item_lists
+        vectors = [
+            self.user_sparse.embed(user.ids),
+            self.user_sparse.pool(user.lists, rows, user.weights),
+            *(
+                profile(history[:, :size], items[:, lists_at + at], half).unsqueeze(1)
+                for at, size, half in self.profiles
+            ),
+        ]
+        if self.interaction.attends:
+            latest = history[:, : self.attended]
+            liked = items[latest] * (latest != PADDING)[:, :, None, None]
+            vectors.append(liked.flatten(1, 2))
+        return torch.cat(vectors, dim=1)
 
     def item_side(self, ids: Tensor, pooled: Tensor) -> Tensor:
-        """Return the items' vectors [n, F, D] from `ids` [n, C] and their `pooled` lists [n, J, D]."""
+        """Return the items' vectors [n, Fᵢ, D] from `ids` [n, C] and their `pooled` lists [n, J, D]."""
         return torch.cat([self.item_sparse.embed(ids), pooled], dim=1)
 
     def interact(self, user: Tensor, item: Tensor, numbers: Tensor) -> Tensor:
-        """Return logits [n] of both sides' vectors [n, F, D] and `numbers` [n, K], the user's first."""
-        return self.interaction(torch.cat([user, item], dim=1), numbers)
+        """Return logits [n] of both sides' vectors and `numbers` [n, K], the user's first."""
+        return self.interaction(user, item, numbers)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return logits [n]."""
+        return self.interact(*self._sides(batch))
+
+    def all_tasks(self, batch: Batch) -> Tensor:
+        """Return logits [n, 1 + T] of the main task and the T others."""
+        shared = self.interaction.represent(*self._sides(batch))
+        return torch.cat([head(shared) for head in (self.interaction.over, *self.heads)], dim=1)
+
+    def _sides(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         pooled = self.item_sparse.pool(batch.item.lists, batch.distinct, batch.item.weights)
-        user = self.user_side(batch.user, batch.history, pooled)
+        known = self.item_side(batch.distinct_ids, pooled) if self.interaction.attends else pooled
+        user = self.user_side(batch.user, batch.history, known)
         item = self.item_side(batch.item.ids, pooled[batch.item_at])
-        return self.interact(user, item, torch.cat([batch.user.numeric, batch.item.numeric], dim=1))
+        return user, item, torch.cat([batch.user.numeric, batch.item.numeric], dim=1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fathom.errors import InvalidInputError
 from fathom.ranking import captions, catalogue, history, interactions, split
+from fathom.ranking.architectures import ARCHITECTURES
 from fathom.ranking.captions import Captions, TokenIds
 from fathom.ranking.catalogue import Catalogue
 from fathom.ranking.columns import Entities
@@ -17,6 +18,7 @@ from fathom.ranking.encode import Vocabulary
 from fathom.ranking.history import Histories
 from fathom.ranking.interactions import Interactions
 from fathom.ranking.schema import Schema
+from fathom_api.recmodel import RankerModel
 from fathom_api.tasks import TrainTask
 
 
@@ -55,7 +57,7 @@ def prepare(task: TrainTask) -> Prepared:
     """
     _check(task)
     data = task.data
-    events = interactions.read(data)
+    events = interactions.read(data, [further.label for further in task.training.tasks])
     parts = split.assign(events, data.split)
     captioned = captions.read(task.features.captions, task.caption_features)
     named = {name for c in captioned for name in c.rows["item_id"].to_pylist()}
@@ -74,7 +76,12 @@ def prepare(task: TrainTask) -> Prepared:
     return Prepared(
         interactions=events,
         parts=parts,
-        features=Schema(user=user_fields, item=item_fields),
+        features=Schema(
+            user=user_fields,
+            item=item_fields,
+            attended=_attended(task.model),
+            tasks=[further.label for further in task.training.tasks],
+        ),
         users=catalogue.entities(users, user_fields, user_values, {}),
         items=catalogue.entities(items, item_fields, item_values, tokens),
         user=user + 1,
@@ -98,11 +105,21 @@ def _check(task: TrainTask) -> None:
             "NoTimeColumn",
             "userHistory needs data.timeColumn, to know what was before: name it, or drop userHistory",
         )
+    if data.time_column is None and _attended(task.model):
+        raise InvalidInputError(
+            "NoTimeColumn",
+            "DIN needs data.timeColumn, to know what was before: name it, or change the architecture",
+        )
     if training.batch_size < training.processes_per_node:
         raise InvalidInputError(
             "InvalidTask",
             f"batchSize {training.batch_size} gives {training.processes_per_node} processes too few rows",
         )
+
+
+def _attended(model: RankerModel) -> int:
+    """Return how many of the latest liked items the model attends to."""
+    return (model.history_items or 50) if ARCHITECTURES[model.architecture].attends else 0
 
 
 def _counts(places: NDArray[np.int64], known: Catalogue) -> NDArray[np.int64]:

@@ -63,6 +63,8 @@ class Schema(StatusModel):
 
     user: list[FeatureField] = Field(description="The user's, `@id` first.")
     item: list[FeatureField] = Field(description="The item's, `@id` first.")
+    attended: int = Field(default=0, description="Latest liked items the model attends to; 0 none.")
+    tasks: list[str] = Field(default_factory=list[str], description="Further labels, a head each.")
 
     @property
     def profiles(self) -> list[tuple[int, FeatureField]]:
@@ -71,8 +73,8 @@ class Schema(StatusModel):
 
     @property
     def history(self) -> int:
-        """Latest liked items that count, at most, over all profiles."""
-        return max((field.history for field in self.item), default=0)
+        """Latest liked items that count, at most, over all profiles and attention."""
+        return max([self.attended, *(field.history for field in self.item)])
 
 
 def categorical(fields: list[FeatureField]) -> list[FeatureField]:

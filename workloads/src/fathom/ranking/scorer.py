@@ -17,7 +17,7 @@ from fathom.ranking import bundle
 from fathom.ranking.bundle import BundleInfo, Parts
 from fathom.ranking.columns import Columns
 from fathom.ranking.encode import encode
-from fathom.ranking.layers import ColumnTensors
+from fathom.ranking.layers import ColumnTensors, from_columns
 from fathom.ranking.model import Ranker
 from fathom.ranking.schema import ID, categorical, lists, numeric
 
@@ -52,8 +52,8 @@ class Bundle:
         self._user_rows = parts.users.rows()
         items = tensors(parts.items.columns)
         with torch.inference_mode():
-            self._pooled = model.item_sparse.pool(items.lists, len(items.ids), items.weights)
-            self._item_fields = model.item_side(items.ids, self._pooled)
+            pooled = model.item_sparse.pool(items.lists, len(items.ids), items.weights)
+            self._item_fields = model.item_side(items.ids, pooled)
             self._item_numbers = items.numeric
 
     def score(self, request: ScoreRequest) -> NDArray[np.float32]:
@@ -68,7 +68,7 @@ class Bundle:
         with torch.inference_mode():
             user = self._user(request)
             n = len(rows)
-            fields = self._model.user_side(user, self._history(request), self._pooled).expand(n, -1, -1)
+            fields = self._model.user_side(user, self._history(request), self._item_fields).expand(n, -1, -1)
             numbers = torch.cat([user.numeric.expand(n, -1), self._item_numbers[rows]], dim=1)
             return self._model.interact(fields, self._item_fields[rows], numbers).sigmoid().numpy()
 
@@ -124,6 +124,4 @@ def load(folder: Path) -> Bundle:
 
 def tensors(columns: Columns) -> ColumnTensors:
     """Return `columns` as tensors that share their memory."""
-    lists_of = [torch.from_numpy(values) for values in columns.lists]
-    weights = [w if w is None else torch.from_numpy(w) for w in columns.weights]
-    return ColumnTensors(torch.from_numpy(columns.ids), lists_of, torch.from_numpy(columns.numeric), weights)
+    return from_columns(columns)

@@ -5,24 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 
 from fathom.ranking import metrics
-from fathom.ranking.batches import batch, predict
+from fathom.ranking.batches import Pairs, batch, predict
 from fathom.ranking.checkpoint import Checkpoints, State, advance
 from fathom.ranking.inputs import Inputs, Job
+from fathom.ranking.losses import AllTasks, total_loss
 from fathom.ranking.model import Ranker
+from fathom.ranking.regularisation import FrequencyPenalty, embedding_tables
 from fathom_api.progress import Progress
-
-#: Share of the training rows whose item is taken for a new one: so is ranking by content alone learned.
-HIDDEN = 0.15
 
 
 class DivergedError(Exception):
@@ -49,13 +48,30 @@ class Trainer:
         training = self.job.training
         torch.manual_seed(training.seed)
         self.model = Ranker(self.job.features, self.job.model)
-        self.model.start_at(float(self.inputs.train.label.mean()))
+        self.model.start_at(*_rates(self.inputs.train))
         self.model.to(self.device)
-        self.shared = DistributedDataParallel(self.model)
-        self.optimiser = torch.optim.Adam(
-            self.model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
-        )
+        self.shared = DistributedDataParallel(AllTasks(self.model))
+        self.penalty = self._penalty()
+        self.optimiser = torch.optim.Adam(self._groups(), lr=training.learning_rate, fused=True)
         self.rows = len(self.inputs.train.label)
+
+    def _penalty(self) -> FrequencyPenalty | None:
+        strength = self.job.training.frequency_regularisation
+        if not strength:
+            return None
+        return FrequencyPenalty(self.model, self.inputs.tables, self.inputs.train, strength)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return the parameters and how each decays."""
+        training = self.job.training
+        tables = embedding_tables(self.model)
+        own = {id(table) for table in tables}
+        rest = [p for p in self.model.parameters() if id(p) not in own]
+        by_frequency = training.frequency_regularisation is not None
+        return [
+            {"params": tables, "weight_decay": 0.0 if by_frequency else training.weight_decay},
+            {"params": rest, "weight_decay": training.weight_decay},
+        ]
 
     def run(self, checkpoints: Checkpoints) -> State:
         """Train until there are no more epochs to do; goes on from the last checkpoint.
@@ -99,7 +115,7 @@ class Trainer:
         """
         generator = np.random.default_rng([self.job.training.seed, epoch])
         order = generator.permutation(self.rows)
-        hidden = torch.from_numpy(generator.random(self.rows) < HIDDEN).to(self.device)
+        hidden = torch.from_numpy(generator.random(self.rows) < self.job.training.id_dropout).to(self.device)
         for rows in np.array_split(order, math.ceil(self.rows / self.job.training.batch_size)):
             mine, weight = part(rows, dist.get_rank(), dist.get_world_size())
             at = torch.from_numpy(mine).to(self.device)
@@ -109,12 +125,14 @@ class Trainer:
         """Do one step and return this process's part of the batch's mean loss."""
         pairs = self.inputs.train
         inputs = batch(self.inputs.tables, pairs, at, self.job.features.history, hidden)
-        losses = binary_cross_entropy_with_logits(
-            self.shared(inputs), pairs.label[at], weight, reduction="sum"
-        )
+        tasks = None if pairs.tasks is None else pairs.tasks[at]
+        importance = [task.weight for task in self.job.training.tasks]
+        losses = total_loss(self.shared(inputs), pairs.label[at], tasks, importance, weight)
         self.optimiser.zero_grad()
         # DDP averages gradients over processes: with the factor, the sum is that of the batch's mean loss.
         (losses * (dist.get_world_size() / size)).backward()
+        if self.penalty:
+            self.penalty.add_gradients()
         self.optimiser.step()
         return losses / size
 
@@ -137,6 +155,13 @@ class Trainer:
         if loss is not None:
             numbers["loss"] = loss
         self.report(Progress(total=total, done=rows, metrics=numbers))
+
+
+def _rates(pairs: Pairs) -> list[float]:
+    """Return the share of positives of each task, short of 0 and 1, which no model should begin with."""
+    further = [] if pairs.tasks is None else list(pairs.tasks.nanmean(dim=0))
+    means = torch.stack([pairs.label.mean(), *further]).nan_to_num(0.5)
+    return means.clamp(1e-4, 1 - 1e-4).tolist()
 
 
 def _seed(*parts: int) -> int:
