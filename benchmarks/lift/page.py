@@ -139,7 +139,7 @@ def _verdict(tables: dict[str, list[Row]]) -> str:
     for strategy, rows in tables.items():
         for row in rows:
             if row.over_none:
-                lines.append(f"- {_TITLES[strategy].partition(':')[0]}, {row.arm}: {_says(row.over_none)}.")
+                lines.append(f"- {_TITLES[strategy].partition(':')[0]}, {row.arm}: {says(row.over_none)}.")
     found = {strategy: {row.arm: row for row in rows} for strategy, rows in tables.items()}
     cold = found.get("ItemCold", {}).get(CAPTIONS)
     if cold and cold.over_none and cold.over_shuffled:
@@ -150,7 +150,8 @@ def _verdict(tables: dict[str, list[Row]]) -> str:
     return "\n".join(lines)
 
 
-def _says(found: Difference) -> str:
+def says(found: Difference) -> str:
+    """Return whether an arm helps, by its interval alone."""
     if found.low > 0:
         return f"helps, {delta(found)}"
     if found.high < 0:
