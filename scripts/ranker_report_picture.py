@@ -50,6 +50,10 @@ class _Labels:
         del name
         yield self
 
+    def samples(self, name: str, /) -> Iterator[_Labels]:
+        del name
+        return iter(())
+
     def previous(self) -> Iterator[Any]:
         return iter(())
 

@@ -173,6 +173,14 @@ class CaptionModel(ApiModel):
     max_new_tokens: int = Field(
         default=48, ge=1, le=1024, description="Longest caption, in the model's tokens."
     )
+    samples: int = Field(
+        default=0,
+        ge=0,
+        le=128,
+        description="Answers drawn at temperature 1 beside the likeliest one, which stays the caption: a "
+        "token then weighs in the features as much as the share of them that hold it. Pictures are read once "
+        "for all; each answer costs its own tokens.",
+    )
     batch_size: int | None = Field(
         default=None,
         ge=1,

@@ -48,6 +48,7 @@ class Asked:
             milliseconds=answer.milliseconds if first else 0.0,
             finish=answer.finish,
             made_at=time.time(),
+            samples=None if answer.samples is None else list(answer.samples),
         )
 
     def error(self, error: Failure) -> ErrorRow:

@@ -32,6 +32,11 @@ class Keys:
         return _digest([*parts, asked.max_new_tokens, schema])
 
 
+def seed_of(key: str) -> int:
+    """Return the seed of the samples of the caption with this key; servers take no more than 31 bits."""
+    return int(key[:8], 16) >> 1
+
+
 def prompt_digest(asked: Prompt) -> str:
     """Return the digest of what is asked, before an item's texts are filled in."""
     return _digest(with_schema(asked.prompt, asked.json_schema))

@@ -23,7 +23,7 @@ from fathom.captioning.asked import Asked, ItemState
 from fathom.captioning.engines import Answer, Engine, Question, UnansweredError
 from fathom.captioning.engines.structured import with_schema
 from fathom.captioning.items import Item
-from fathom.captioning.keys import Keys, prompt_digest
+from fathom.captioning.keys import Keys, prompt_digest, seed_of
 from fathom.captioning.media.unusable import UnusableMediaError
 from fathom.captioning.models.prompting import fill
 from fathom.captioning.pool import Pool, Waiting
@@ -197,7 +197,13 @@ class Work:
     def _put(self, asked: Asked, clip: media.Clip) -> None:
         limit = asked.asked.max_new_tokens or 0
         question = Question(
-            asked.asked.name, asked.prompt, clip, limit, asked.asked.json_schema, asked.varies
+            asked.asked.name,
+            asked.prompt,
+            clip,
+            limit,
+            asked.asked.json_schema,
+            asked.varies,
+            seed_of(asked.key),
         )
         try:
             self._pool.put(Waiting(asked.key, self._engine.prepare(question)))

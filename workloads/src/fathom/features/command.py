@@ -46,6 +46,10 @@ class Run(Protocol):
         """Yield the captions of an aspect."""
         ...
 
+    def samples(self, name: str, /) -> Iterator[Batch]:
+        """Yield what was sampled of an aspect, an item's samples one after the other."""
+        ...
+
     def previous(self) -> Iterator[Any]:
         """Yield item_id, aspect and caption of the run before."""
         ...
@@ -85,16 +89,21 @@ def write(task: FeaturiseTask, root: Location, captions: Run) -> Outcome:
 
 
 def _made_from(task: FeaturiseTask, captions: Run) -> dict[str, str]:
+    samples = task.model.samples
     return {
         "captions": captions.digest(),
         "format": _FORMAT,
         "max_tokens_per_item": str(task.features.max_tokens_per_item),
+        **({"samples": str(samples)} if samples else {}),
     }
 
 
 def _strategy(task: FeaturiseTask, root: Location, name: str) -> Tokeniser:
     structured = any(prompt.name == name and prompt.json_schema for prompt in task.model.questions())
-    return open_tokeniser(task.features, task.model, _checkpoint(task, root), structured=structured)
+    # A term is frequent enough if that many captions are expected to hold it.
+    samples = max(task.model.samples, 1)
+    features = task.features.model_copy(update={"min_count": task.features.min_count * samples})
+    return open_tokeniser(features, task.model, _checkpoint(task, root), structured=structured)
 
 
 def _checkpoint(task: FeaturiseTask, root: Location) -> str:
@@ -125,7 +134,7 @@ def _make(
     strategies: dict[str, Tokeniser],
     made_from: dict[str, str],
 ) -> manifest.Manifest:
-    before = _before(folder)
+    before, samples = _before(folder), task.model.samples
     # From here on nobody may take what is in the folder for finished.
     (folder / manifest.NAME).unlink(missing_ok=True)
     for stale in sorted(drift.aspects(folder) - strategies.keys()):
@@ -134,10 +143,11 @@ def _make(
         for number, (name, strategy) in enumerate(strategies.items()):
             aspect.make(
                 folder / name,
-                partial(captions.batches, name),
+                partial(captions.samples if samples else captions.batches, name),
                 captions.count,
                 strategy,
                 task.features,
+                samples=samples,
                 encoded=_Telling(
                     report, total=captions.count * len(strategies), done=captions.count * number
                 ),

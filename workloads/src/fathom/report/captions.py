@@ -157,6 +157,8 @@ def _about(task: FeaturiseTask, found: Survey) -> list[Fact]:
     facts.append(Fact("model", f"{clean(model, 200)} ({task.model.engine})"))
     facts += [Fact("model digest", f"{digest}, {n:,} captions") for digest, n in found.models.top()]
     facts += [Fact(f"prompt: {q.name}", clean(q.prompt, 1000)) for q in task.model.questions()]
+    if task.model.samples:
+        facts.append(Fact("samples", f"{task.model.samples} an item; tokens weigh the share that holds them"))
     return [*facts, Fact("tokenizer", task.features.tokenizer)]
 
 

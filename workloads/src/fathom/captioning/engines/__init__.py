@@ -22,7 +22,7 @@ class Question:
     """What is asked about one item's media.
 
     `prompt` holds the item's texts already; `varies` says that it does, so that other prompts of the same
-    aspect are longer or shorter.
+    aspect are longer or shorter. `seed` is that of its samples, of 31 bits.
     """
 
     aspect: str
@@ -31,16 +31,21 @@ class Question:
     max_new_tokens: int
     json_schema: dict[str, Any] | None = None
     varies: bool = False
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said, how many tokens that took, why it ended, and its share of the batch's time."""
+    """What the model said, how many tokens that took, why it ended, and its share of the batch's time.
+
+    `samples` is what it said when it was asked to draw, None where it was not.
+    """
 
     text: str
     tokens: int
     finish: Finish
     milliseconds: float
+    samples: tuple[str, ...] | None = None
 
 
 class UnansweredError(Exception):
@@ -69,7 +74,7 @@ Result = Answer | UnansweredError
 
 
 class Engine(Protocol):
-    """A multimodal LLM, decoded greedily: the same question gets the same answer.
+    """A multimodal LLM: the same question, asked with the same seed, gets the same answer.
 
     `prepare` and `clean` may be called from several threads, `generate` from `concurrency` of them.
     """

@@ -58,6 +58,11 @@ class Completion(BaseModel):
         tokens = self.usage.completion_tokens if self.usage else 0
         return Answer(" ".join(choice.message.content.split()), tokens, finish, milliseconds)
 
+    def texts(self) -> tuple[str, ...]:
+        """Return the texts of all choices that have one: samples."""
+        texts = (choice.message.content for choice in self.choices)
+        return tuple(" ".join(text.split()) for text in texts if text is not None)
+
 
 def read_completion(text: str) -> Completion:
     """Return the completion in `text`.

@@ -49,13 +49,19 @@ class OpenAIEngine:
     shares_cpus = False
 
     def __init__(
-        self, endpoint: Endpoint, key: str | None, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        endpoint: Endpoint,
+        key: str | None,
+        *,
+        samples: int = 0,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take where and as what to ask; `sleep` waits between attempts."""
+        """Take where and as what to ask, and how many samples for; `sleep` waits between attempts."""
         self.digest = _digest(f"{endpoint.model}\n{endpoint.version}")
         self.concurrency = endpoint.concurrency
         self._endpoint = endpoint
         self._key = key
+        self._samples = samples
         self._timeout = seconds(endpoint.timeout)
         self._retries = Retries(endpoint.max_retries, self._timeout, sleep)
         self._streak = Streak(max(_FAILURES, 2 * endpoint.concurrency))
@@ -80,13 +86,15 @@ class OpenAIEngine:
             )
         if key is not None and not (key.isascii() and key.isprintable()):
             raise InvalidInputError("NoApiKey", f"${ENV_KEY} holds characters that no header may have")
-        return cls(model.endpoint, key)
+        return cls(model.endpoint, key, samples=model.samples)
 
     @property
     def decoding(self) -> str:
         """Return what decides the text: engine, recipe, how pictures are sent."""
         picture = {"longestEdge": LONGEST_EDGE, "quality": JPEG_QUALITY}
-        return json.dumps({"decoding": _RECIPE, "engine": "OpenAI", "picture": picture}, sort_keys=True)
+        how = {"decoding": _RECIPE, "engine": "OpenAI", "picture": picture}
+        # The server draws, each in its own way.
+        return json.dumps(how | ({"samples": self._samples} if self._samples else {}), sort_keys=True)
 
     def clean(self, text: str) -> str:
         """Return `text` without the markup of well-known models: we do not have the server's tokenizer."""
@@ -130,8 +138,12 @@ class OpenAIEngine:
 
     def _ask(self, prepared: Prepared) -> Result:
         began = time.monotonic()
+        samples: tuple[str, ...] | None = None
         try:
             completion = self._retries.call(lambda: self._post(prepared.inputs))
+            if self._samples:
+                drawing = self._drawing(prepared)
+                samples = self._retries.call(lambda: self._post(drawing)).texts()
         except UnansweredError as error:
             return self._refused(error)
         except Passing as error:
@@ -143,7 +155,13 @@ class OpenAIEngine:
             answer = completion.answer((time.monotonic() - began) * 1000)
         except UnansweredError as error:
             return error
-        return checked(prepared.question, answer)
+        return checked(prepared.question, replace(answer, samples=samples))
+
+    def _drawing(self, prepared: Prepared) -> bytes:
+        """Return the body of the request for samples; the server reads the pictures once for all of them."""
+        body = json.loads(prepared.inputs)
+        body |= {"n": self._samples, "temperature": 1, "seed": prepared.question.seed}
+        return json.dumps(body).encode()
 
     def _refused(self, error: UnansweredError) -> UnansweredError:
         """Return the refusal of one question, unless the server has refused every one."""

@@ -10,6 +10,7 @@ from fathom_api.captioning import CaptionModel
 
 #: Part of every key: a change of how text is decoded makes other captions.
 _RECIPE: Final = "greedy-2"
+_SAMPLING: Final = "inversion-1"
 _DTYPES: Final = {"Float32": "float32", "BFloat16": "bfloat16", "Float16": "float16"}
 #: One of these is there where torch can find a GPU: NVIDIA's, AMD's, and that of Windows' Linux.
 _DEVICES: Final = ("nvidiactl", "kfd", "dxg")
@@ -32,6 +33,12 @@ def dtype_name(asked: str, *, gpu: bool) -> str:
 
 
 def decoding(model: CaptionModel, *, gpu: bool) -> str:
-    """Return engine, recipe and number format as JSON; not batches, devices or threads."""
-    dtype = dtype_name(model.dtype, gpu=gpu)
-    return json.dumps({"decoding": _RECIPE, "dtype": dtype, "engine": "Transformers"}, sort_keys=True)
+    """Return engine, recipe, samples and number format as JSON; not batches, devices or threads."""
+    how: dict[str, str | int] = {
+        "decoding": _RECIPE,
+        "dtype": dtype_name(model.dtype, gpu=gpu),
+        "engine": "Transformers",
+    }
+    if model.samples:
+        how |= {"samples": model.samples, "sampling": _SAMPLING}
+    return json.dumps(how, sort_keys=True)

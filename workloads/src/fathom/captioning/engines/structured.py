@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 from jsonschema import Draft202012Validator
@@ -61,15 +63,31 @@ def checked(question: Question, answer: Answer) -> Result:
     if schema is None:
         return answer
     try:
-        value = extract(answer.text)
-        Draft202012Validator(schema, registry=Registry()).validate(value)
+        value = _valid(answer.text, schema)
     except (ValueError, RecursionError) as error:
         hint = "; it was cut off, raise maxNewTokens" if answer.finish == "Length" else ""
         return UnansweredError("NotTheSchema", f"no JSON in {answer.text[:200]!r}: {error}{hint}")
     except (ValidationError, Unresolvable) as error:
         said = error.message if isinstance(error, ValidationError) else str(error)
         return UnansweredError("NotTheSchema", f"{said[:300]}, in {answer.text[:200]!r}")
-    return Answer(canonical(value), answer.tokens, answer.finish, answer.milliseconds)
+    return replace(answer, text=canonical(value), samples=_valid_samples(answer.samples, schema))
+
+
+def _valid(text: str, schema: Schema) -> Any:
+    value = extract(text)
+    Draft202012Validator(schema, registry=Registry()).validate(value)
+    return value
+
+
+def _valid_samples(samples: tuple[str, ...] | None, schema: Schema) -> tuple[str, ...] | None:
+    """Return those of `samples` that fit the schema, as canonical JSON; the others say nothing."""
+    if samples is None:
+        return None
+    kept: list[str] = []
+    for text in samples:
+        with suppress(ValueError, RecursionError, ValidationError, Unresolvable):
+            kept.append(canonical(_valid(text, schema)))
+    return tuple(kept)
 
 
 def extract(text: str) -> Any:

@@ -13,7 +13,16 @@ from typing import Any, Final, Self
 
 import torch
 
-from fathom.captioning.engines import Answer, Prepared, Question, Result, UnansweredError, recipe
+from fathom.captioning.engines import (
+    Answer,
+    Finish,
+    Prepared,
+    Question,
+    Result,
+    UnansweredError,
+    recipe,
+    sampling,
+)
 from fathom.captioning.engines.asking import Streak, answer_all, halving
 from fathom.captioning.engines.collating import collate, group_of, may_pad
 from fathom.captioning.engines.greedy import new_tokens
@@ -165,14 +174,27 @@ class TransformersEngine:
         start = time.perf_counter()
         limit = batch[0].question.max_new_tokens
         inputs = collate([prepared.inputs[1] for prepared in batch], self._pad_token, batch[0].inputs[0])
-        new = new_tokens(self._model, to_device(inputs, self._model), limit, **self._speed).cpu()
+        inputs = to_device(inputs, self._model)
+        samples = self._settings.samples
+        if samples:
+            seeds = [prepared.question.seed for prepared in batch]
+            said = sampling.new_tokens(self._model, inputs, limit, samples, seeds, **self._speed).cpu()
+            new, drawn = said[:, 0], self._texts(said[:, 1:])
+        else:
+            new, drawn = new_tokens(self._model, inputs, limit, **self._speed).cpu(), [None] * len(batch)
         seconds = time.perf_counter() - start
         self._sizes.done(batch[0].group, len(batch), seconds)
         self._streak.succeeded()
         each = seconds * 1000 / len(batch)
         texts = self._processor.batch_decode(new, skip_special_tokens=True)
-        rows = zip(batch, texts, new.tolist(), strict=True)
-        return [checked(p.question, self._answer(text, row, each)) for p, text, row in rows]
+        rows = zip(batch, texts, new.tolist(), drawn, strict=True)
+        return [checked(p.question, self._answer(text, row, each, more)) for p, text, row, more in rows]
+
+    def _texts(self, drawn: torch.Tensor) -> list[tuple[str, ...]]:
+        """Return the texts of each item's samples [B, samples, tokens]."""
+        texts = self._processor.batch_decode(drawn.flatten(0, 1), skip_special_tokens=True)
+        plain = [" ".join(text.split()) for text in texts]
+        return [tuple(plain[at : at + drawn.shape[1]]) for at in range(0, len(plain), drawn.shape[1])]
 
     @property
     def _speed(self) -> dict[str, Any]:
@@ -180,10 +202,13 @@ class TransformersEngine:
         # A static cache alone is slower: attention runs over all of its length.
         return {"cache_implementation": "static"} if self._settings.compile else {"disable_compile": True}
 
-    def _answer(self, text: str, row: list[int], milliseconds: float) -> Answer:
+    def _answer(
+        self, text: str, row: list[int], milliseconds: float, samples: tuple[str, ...] | None
+    ) -> Answer:
         ended = not self._ends.isdisjoint(row)
         tokens = sum(token not in self._special for token in row)
-        return Answer(" ".join(text.split()), tokens, "Stop" if ended else "Length", milliseconds)
+        finish: Finish = "Stop" if ended else "Length"
+        return Answer(" ".join(text.split()), tokens, finish, milliseconds, samples)
 
     @cached_property
     def _special(self) -> frozenset[int]:

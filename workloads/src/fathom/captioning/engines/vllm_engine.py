@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, Self
 
@@ -65,7 +66,9 @@ class VllmEngine:
     def decoding(self) -> str:
         """Return what decides the text: engine, recipe and number format."""
         dtype = _DTYPES[self._settings.dtype]
-        return json.dumps({"decoding": _RECIPE, "dtype": dtype, "engine": "VLLM"}, sort_keys=True)
+        how = {"decoding": _RECIPE, "dtype": dtype, "engine": "VLLM"}
+        samples = self._settings.samples
+        return json.dumps(how | ({"samples": samples} if samples else {}), sort_keys=True)
 
     def clean(self, text: str) -> str:
         """Return `text` without what this model's tokenizer takes for markup."""
@@ -116,24 +119,33 @@ class VllmEngine:
 
     def _generate(self, batch: Sequence[Prepared]) -> list[Result]:
         start = time.perf_counter()
-        outputs = self._llm.chat(
-            [prepared.inputs for prepared in batch],
-            sampling_params=[self._sampling(prepared.question) for prepared in batch],
-            use_tqdm=False,
-        )
+        outputs = self._chat(batch, {"temperature": 0.0})
+        drawn: list[tuple[str, ...] | None] = [None] * len(batch)
+        if n := self._settings.samples:
+            # vLLM finds the prompts and pictures that it has just read in its cache.
+            seeds = [{"temperature": 1.0, "n": n, "seed": prepared.question.seed} for prepared in batch]
+            more = self._chat(batch, *seeds)
+            drawn = [tuple(" ".join(o.text.split()) for o in output.outputs) for output in more]
         each = (time.perf_counter() - start) * 1000 / len(batch)
         return [
-            checked(prepared.question, _answer(output.outputs[0], each))
-            for prepared, output in zip(batch, outputs, strict=True)
+            checked(prepared.question, replace(_answer(output.outputs[0], each), samples=samples))
+            for prepared, output, samples in zip(batch, outputs, drawn, strict=True)
         ]
 
-    def _sampling(self, question: Question) -> Any:
+    def _chat(self, batch: Sequence[Prepared], *how: dict[str, Any]) -> Any:
+        """Ask `batch`, each question in its way of `how`, or all in the only one."""
+        ways = how if len(how) == len(batch) else how * len(batch)
+        return self._llm.chat(
+            [prepared.inputs for prepared in batch],
+            sampling_params=[self._sampling(p.question, **way) for p, way in zip(batch, ways, strict=True)],
+            use_tqdm=False,
+        )
+
+    def _sampling(self, question: Question, **how: Any) -> Any:
         guided = None
         if question.json_schema is not None:
             guided = self._vllm.sampling_params.StructuredOutputsParams(json=question.json_schema)
-        return self._vllm.SamplingParams(
-            temperature=0.0, max_tokens=question.max_new_tokens, structured_outputs=guided
-        )
+        return self._vllm.SamplingParams(max_tokens=question.max_new_tokens, structured_outputs=guided, **how)
 
 
 def _answer(output: Any, milliseconds: float) -> Answer:

@@ -70,6 +70,17 @@ class Captions:
             if chosen.num_rows:
                 yield Batch(chosen["item_id"].to_pylist(), chosen["caption"].to_pylist())
 
+    def samples(self, aspect: str) -> Iterator[Batch]:
+        """Yield what was sampled for each item, its samples one after the other; its caption without any."""
+        for rows in self.rows(["item_id", "aspect", "caption", "samples"]):
+            chosen = rows.filter(pc.equal(rows["aspect"], aspect))
+            said = zip(chosen["caption"].to_pylist(), chosen["samples"].to_pylist(), strict=True)
+            texts = [samples or [caption] for caption, samples in said]
+            item_ids = chosen["item_id"].to_pylist()
+            if item_ids:
+                repeated = [i for i, own in zip(item_ids, texts, strict=True) for _ in own]
+                yield Batch(repeated, [text for own in texts for text in own])
+
     def rows(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Yield the captions with `columns` of `parts.CAPTIONS`."""
         for view in self._views:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from fathom.errors import InvalidInputError
 from fathom.storage import Location, appearing
 
+SAMPLES: Final = "samples"
 CAPTIONS: Final = pa.schema(
     [
         pa.field("item_id", pa.string(), nullable=False),
@@ -26,6 +27,7 @@ CAPTIONS: Final = pa.schema(
         pa.field("milliseconds", pa.float64(), nullable=False),
         pa.field("finish", pa.string(), nullable=False),
         pa.field("made_at", pa.float64(), nullable=False),
+        pa.field(SAMPLES, pa.list_(pa.string())),
     ]
 )
 ERRORS: Final = pa.schema(
@@ -51,13 +53,17 @@ TRANSIENT: Final = frozenset(
         "Timeout",
     }
 )
+Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
 #: Rows read at once.
 BATCH_ROWS: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionRow:
-    """One answer about one item; `key` says what it was made from, `made_at` is seconds since 1970."""
+    """One answer about one item; `key` says what it was made from, `made_at` is seconds since 1970.
+
+    `samples` are what else the model might have said, None where it was not asked.
+    """
 
     item_id: str
     aspect: str
@@ -70,6 +76,7 @@ class CaptionRow:
     milliseconds: float
     finish: str
     made_at: float
+    samples: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,7 @@ def reading(path: Location) -> Generator[pq.ParquetFile]:
 
 def group(file: pq.ParquetFile, number: int, columns: list[str]) -> pa.Table:
     """Return row group `number` of `file`; a small one is read faster without threads."""
-    return file.read_row_group(number, columns, use_threads=False)
+    return _with_samples(file.read_row_group(number, columns, use_threads=False), columns)
 
 
 def batches(path: Location, columns: list[str], rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
@@ -167,4 +174,13 @@ def batches(path: Location, columns: list[str], rows: int = BATCH_ROWS) -> Itera
         InvalidInputError: it is damaged.
     """
     with reading(path) as file:
-        yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+        for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
+            yield _with_samples(batch, columns)
+
+
+def _with_samples(rows: Rows, columns: list[str]) -> Rows:
+    """Return `rows` with the column `samples`, if it is one of `columns`: files older than it have none."""
+    if SAMPLES not in columns or SAMPLES in rows.schema.names:
+        return rows
+    field = CAPTIONS.field(SAMPLES)
+    return rows.append_column(field, pa.nulls(rows.num_rows, field.type))

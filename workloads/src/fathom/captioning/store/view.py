@@ -73,7 +73,7 @@ class Content:
 
     def add(self, rows: pa.RecordBatch, columns: list[str]) -> None:
         """Count `rows`, the same if they are the same in `columns`."""
-        texts = [pc.fill_null(rows[name], "") for name in columns]
+        texts = [_text(rows[name]) for name in columns]
         joined = pc.binary_join_element_wise(*texts, "\0").cast(pa.binary()).to_pylist()
         digests = (int.from_bytes(hashlib.sha256(text).digest()) for text in joined)
         self.total = (self.total + sum(digests)) % _MODULUS
@@ -86,6 +86,12 @@ class Content:
         return f"{self.total:064x}"
 
 
+def _text(column: pa.Array) -> pa.Array:
+    """Return a column as strings; of a list, all of them one after the other."""
+    joined = pc.binary_join(column, "\1") if pa.types.is_list(column.type) else column
+    return pc.fill_null(joined, "")
+
+
 def write_captions(path: Location, rows: Iterable[pa.RecordBatch], wanted: Wanted, seed: int) -> Content:
     """Write those of `rows` that are `wanted`, each once."""
     content = Content()
@@ -94,7 +100,7 @@ def write_captions(path: Location, rows: Iterable[pa.RecordBatch], wanted: Wante
         for batch in rows:
             chosen = batch.filter(pa.array(wanted.take(identities(batch, seed))))
             if chosen.num_rows:
-                content.add(chosen, ["item_id", "aspect", "caption"])
+                content.add(chosen, ["item_id", "aspect", "caption", "samples"])
                 groups.write(chosen)
         groups.flush()
     return content

@@ -1,0 +1,1 @@
+"""What captions give a ranker, on MovieLens-100K and its posters: `python -m benchmarks.lift --help`."""

@@ -1,0 +1,86 @@
+"""What captions give a ranker, measured on MovieLens-100K and its posters.
+
+`python -m benchmarks.lift --data FOLDER` fine-tunes a captioner on posters of films that are not in
+MovieLens-100K, captions those that are, trains every arm on every split, and writes `docs/evidence/lift.md`
+with its plots. FOLDER holds `movielens-posters/`. What is made is kept in `build/lift/` and not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.lift import captioner, page, sources, summary
+from benchmarks.lift.arms import ARMS, PLAIN, Known
+from benchmarks.lift.matrix import Matrix
+from benchmarks.lift.runs import Results
+from demo.data.tables import Dataset
+
+
+def main() -> None:
+    """Make, measure and write; see the module."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("FATHOM_DATA"),
+        help="where movielens-posters is; $FATHOM_DATA",
+    )
+    parser.add_argument("--folder", type=Path, default=Path("build/lift"), help="for all that is made")
+    parser.add_argument("--output", type=Path, default=Path("docs/evidence"), help="for the page")
+    parser.add_argument("--seeds", type=int, default=5, help="of each arm on each draw")
+    parser.add_argument(
+        "--plain", action="store_true", help="train only the arms that need no captioner, and write nothing"
+    )
+    parser.add_argument("--report-only", action="store_true", help="train nothing, write what is there")
+    options = parser.parse_args()
+    if options.data is None:
+        raise SystemExit("name the folder that holds movielens-posters: --data FOLDER, or FATHOM_DATA")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Do what `options` ask for."""
+    found = captioner.dataset(options.folder, Path(options.data))
+    matrix = Matrix(
+        folder=options.folder / "arms",
+        found=found,
+        known=_known(options.folder, found, captioned=not options.plain),
+        results=Results(options.folder),
+        seeds=options.seeds,
+    )
+    began = time.monotonic()
+    if not options.report_only:
+        arms = PLAIN if options.plain else ARMS
+        matrix.run(lambda text: logging.info("%5.0f s  %s", time.monotonic() - began, text), arms)
+    if options.plain:
+        return
+    tables = {strategy: summary.rows(matrix, strategy) for strategy in summary.strategies()}
+    page.write(options.output, matrix, tables)
+    logging.info("wrote %s", options.output / page.NAME)
+
+
+def _known(folder: Path, found: Dataset, *, captioned: bool) -> Known:
+    tokens = sources.captions(captioner.features(folder, found)) if captioned else sources.blank()
+    items, dense = sources.vectors(folder, found)
+    return Known(
+        items=items,
+        captions=tokens,
+        words=sources.words(tokens, captioner.captions(folder)) if captioned else tokens,
+        metadata=sources.metadata(found),
+        codes=sources.codes(items, dense),
+        dense=dense,
+    )
+
+
+if __name__ == "__main__":
+    main()
