@@ -22,6 +22,7 @@ SAMPLES: Final = 16
 EPOCHS: Final = 5
 LEARNING_RATE: Final = 1e-3
 SEED: Final = 0
+SHARDS: Final = 2
 
 
 def dataset(folder: Path, data: Path) -> Dataset:
@@ -35,13 +36,13 @@ def features(folder: Path, found: Dataset) -> Path:
     model = {**_question(), "uri": checkpoint, "samples": SAMPLES}
     source = {"uri": str(found.folder / "items.parquet")}
     output = str(folder / "captions")
-    command.caption(CaptionTask.model_validate({"source": source, "model": model, "output": output}), shard=0)
+    asked = {"source": source, "model": model, "output": output, "shards": SHARDS}
+    for shard in range(SHARDS):
+        command.caption(CaptionTask.model_validate(asked), shard)
     featurising.featurise(
         FeaturiseTask.model_validate(
             {
-                "source": source,
-                "model": model,
-                "output": output,
+                **asked,
                 "features": {"tokenizer": "WordNgram", "maxNgram": 1, "stopWords": "en"},
             }
         )
@@ -51,7 +52,7 @@ def features(folder: Path, found: Dataset) -> Path:
 
 def captions(folder: Path) -> dict[str, str]:
     """Return the caption of each item: the model's likeliest sentence."""
-    batches = Captions(folder / "captions", 1).batches(ASPECT)
+    batches = Captions(folder / "captions", SHARDS).batches(ASPECT)
     return {item: text for b in batches for item, text in zip(b.item_ids, b.captions, strict=True)}
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.lift import captioner, plots, sources
-from benchmarks.lift.arms import CAPTIONS
+from benchmarks.lift.arms import ARMS, CAPTIONS
 from benchmarks.lift.matrix import Matrix
 from benchmarks.lift.runs import SETTINGS
-from benchmarks.lift.summary import SLICES, Difference, Row
+from benchmarks.lift.summary import RESAMPLES, SLICES, Difference, Row
 
 NAME: Final = "lift.md"
 _TITLES: Final = {
@@ -40,8 +40,8 @@ tables for caption tokens, metadata, semantic ids and vectors, and what an arm i
 stops by validation AUC. No choice was made on test rows.
 
 ΔAUC is the mean over draws and {seeds} seeds each; in brackets the 95 % interval, paired bootstrap over
-users (500 resamples). *Relative* is of the AUC, *RelaImpr* of AUC − ½. GAUC: AUC of each user, weighted.
-NE: log loss over that of the base rate. SD: of the AUC over seeds.
+users ({resamples} resamples). *Relative* is of the AUC, *RelaImpr* of AUC − ½.
+GAUC: AUC of each user, weighted by rows. NE: log loss over that of the base rate. SD: of the AUC over seeds.
 """
 
 
@@ -54,7 +54,7 @@ def write(folder: Path, matrix: Matrix, tables: dict[str, list[Row]]) -> None:
             continue
         plots.write(folder / f"lift-{strategy.lower()}.svg", _TITLES[strategy], rows)
         parts += [_section(strategy, rows, f"lift-{strategy.lower()}.svg")]
-    parts += [_verdict(tables), _again()]
+    parts += [_verdict(tables), _missing(tables), _again()]
     (folder / NAME).write_text("\n".join(parts))
 
 
@@ -70,6 +70,7 @@ def _intro(matrix: Matrix, tables: dict[str, list[Row]]) -> str:
             parameters=first.parameters,
             settings=", ".join(f"{s.id_dropout:g}" for s in SETTINGS),
             seeds=matrix.seeds,
+            resamples=RESAMPLES,
         )
         + f"\nCaption tokens: vocabulary {told['vocabulary']}, {told['tokens']:.1f} tokens a film, "
         + f"together of weight {told['weight']:.1f}.\n"
@@ -157,6 +158,16 @@ def says(found: Difference) -> str:
     if found.high < 0:
         return f"**hurts**, {delta(found)}"
     return f"no difference that the data show, {delta(found)}"
+
+
+def _missing(tables: dict[str, list[Row]]) -> str:
+    """Name what has not been measured, so that nobody takes its absence for a result."""
+    lacking = {
+        _TITLES[strategy].partition(":")[0]: [arm for arm in ARMS if arm not in {row.arm for row in rows}]
+        for strategy, rows in tables.items()
+    }
+    lines = [f"- {title}: {', '.join(own)}." for title, own in lacking.items() if own]
+    return "\n## Not measured yet\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
 def _again() -> str:

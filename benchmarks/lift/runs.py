@@ -43,7 +43,7 @@ class Setting:
     weight_decay: float = 1e-4
 
 
-SETTINGS: Final = (Setting(0.15), Setting(0.4))
+SETTINGS: Final = (Setting(0.15), Setting(0.4), Setting(0.6))
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,9 @@ def task(folder: Path, found: Dataset, known: Known, run: Run) -> TrainTask:
             "seed": run.seed,
             "batchSize": 4096,
             "learningRate": 5e-3,
-            "epochs": 15,
-            "patience": 3,
+            # Ids of films that were seen go on learning long after content has stopped.
+            "epochs": 15 if run.strategy == "ItemCold" else 25,
+            "patience": 3 if run.strategy == "ItemCold" else 5,
             "weightDecay": run.setting.weight_decay,
             "idDropout": run.setting.id_dropout,
         },

@@ -17,7 +17,7 @@ from fathom.ranking import interactions, metrics, split
 from fathom.ranking.metrics import PreparedAUC
 from fathom_api.tasks import AnyData
 
-RESAMPLES: Final = 500
+RESAMPLES: Final = 300
 METRICS: Final = ("auc", "gauc", "ne", "log_loss")
 #: Slices by training interactions of the item: those of the most frequent items that make up a third of
 #: them, of the next, of the rest, and items without any.
