@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from fathom import cpus, storage
+from fathom import cpus, memory, storage
 from fathom.errors import InvalidInputError
 from fathom_api.tasks import ServeTask
 
@@ -47,6 +47,7 @@ def serve(task: ServeTask) -> None:
     Raises:
         InvalidInputError: there is nothing to serve.
     """
+    memory.keep_freed()
     model = predictor(task)
     from fathom.serving.server import Server
 
