@@ -44,12 +44,12 @@ def make_bundle(
     architecture: ArchitectureName = "DCNv2",
     pooling: Pooling = "Mean",
     vocabulary: str = "words",
-    most_tokens: int = 11,
+    tokens_each: tuple[int, int] = (1, 11),
 ) -> Path:
     """Write a bundle to `folder`: items `i0`…, users `u0`…, user features age, job and likes, captions.
 
-    User u0 has liked i1, then i0; the others nothing. Captions have tokens 3 to 51 of `vocabulary`, up to
-    `most_tokens` an item.
+    User u0 has liked i1, then i0; the others nothing. Captions have tokens 3 to 51 of `vocabulary`, at
+    least and at most `tokens_each` an item.
     """
     draw = np.random.default_rng(seed)
     item_names, user_names = [f"i{n}" for n in range(items)], [f"u{n}" for n in range(users)]
@@ -81,10 +81,13 @@ def make_bundle(
         ],
         attended=5 if ARCHITECTURES[architecture].attends else 0,
     )
-    tokens = [draw.integers(FIRST, 52, size=draw.integers(1, most_tokens + 1)).tolist() for _ in item_names]
+    tokens = [
+        draw.integers(FIRST, 52, size=draw.integers(tokens_each[0], tokens_each[1] + 1)).tolist()
+        for _ in item_names
+    ]
     item_columns = {
         "genre": pa.array(draw.choice(GENRES, items)),
-        "captions/catalog": pa.array(tokens, pa.list_(pa.int32())),
+        "captions/catalog": pa.ListArray.from_arrays(offsets, tokens),
     }
     user_columns = {
         "age": pa.array(draw.integers(18, 80, users)),

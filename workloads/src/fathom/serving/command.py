@@ -47,8 +47,10 @@ def serve(task: ServeTask) -> None:
     Raises:
         InvalidInputError: there is nothing to serve.
     """
-    memory.keep_freed()
     model = predictor(task)
+    # From here on each request frees what the next one takes.
+    memory.give_back()
+    memory.keep_freed()
     from fathom.serving.server import Server
 
     if task.items:
