@@ -81,10 +81,9 @@ def make_bundle(
         ],
         attended=5 if ARCHITECTURES[architecture].attends else 0,
     )
-    tokens = [
-        draw.integers(FIRST, 52, size=draw.integers(tokens_each[0], tokens_each[1] + 1)).tolist()
-        for _ in item_names
-    ]
+    lengths = draw.integers(tokens_each[0], tokens_each[1] + 1, size=items)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    tokens = pa.array(draw.integers(FIRST, 52, size=int(lengths.sum()), dtype=np.int32))
     item_columns = {
         "genre": pa.array(draw.choice(GENRES, items)),
         "captions/catalog": pa.ListArray.from_arrays(offsets, tokens),
