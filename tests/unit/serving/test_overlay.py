@@ -38,7 +38,7 @@ def features_of(folder: Path, captions: Mapping[str, str]) -> tuple[Path, str]:
 
 def score(of: Bundle, item: str, **described: object) -> float:
     items = {item: described} if described else {}
-    return float(of.score(ScoreRequest("u0", candidates=[item], items=items))[0])
+    return float(of.score(ScoreRequest("u1", candidates=[item], items=items))[0])
 
 
 def test_new_items_of_a_caption_job_are_ranked_by_what_was_said_of_them(tmp_path: Path) -> None:
