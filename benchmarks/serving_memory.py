@@ -8,6 +8,7 @@ answers are computed from, and the most that loading took (`VmHWM`).
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -36,9 +37,9 @@ def measure(folder: Path) -> dict[str, int]:
     from fathom import memory
     from fathom.ranking.scorer import ScoreRequest
     from fathom.serving import command
-    from fathom.serving.server import Server as _Server  # noqa: F401
     from fathom_api.tasks import ServeTask
 
+    importlib.import_module("fathom.serving.server")
     before = memory.used()
     bundle = command.predictor(ServeTask(bundle=str(folder), model_name="bench")).scorer.bundle
     memory.give_back()
