@@ -1,6 +1,6 @@
 """The thread that looks for new items: it tells what it found, and no failure ends it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
@@ -19,7 +19,7 @@ PATIENCE = 60
 
 
 @contextmanager
-def watching(reload: Reload) -> Iterator["Queue[dict[str, int]]"]:
+def watching(reload: Reload) -> Generator["Queue[dict[str, int]]", None, None]:
     """Yield what is told while a thread watches."""
     told: Queue[dict[str, int]] = Queue()
     watch = Watch(reload, lambda seen: told.put(dict(seen.results)), 0.001)
