@@ -107,20 +107,9 @@ def kserve(folder: Path, port: int) -> None:
 def litserve(folder: Path, port: int) -> None:
     import litserve as ls
 
-    class Api(ls.LitAPI):
-        def setup(self, device: str) -> None:
-            self.plain = Plain(folder)
+    from benchmarks.serving_litserve import Api
 
-        def decode_request(self, request: Any) -> Any:
-            return request["user"], request["items"]
-
-        def predict(self, x: Any) -> Any:
-            return self.plain.score(*x)
-
-        def encode_response(self, output: Any) -> Any:
-            return {"scores": output.tolist()}
-
-    ls.LitServer(Api(), accelerator="cpu").run(
+    ls.LitServer(Api(folder), accelerator="cpu").run(
         host="127.0.0.1", port=port, generate_client_file=False, log_level="error"
     )
 

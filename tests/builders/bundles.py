@@ -14,7 +14,8 @@ from fathom.ranking.columns import Columns, Entities, nobody, stack
 from fathom.ranking.encode import Vocabulary, encode
 from fathom.ranking.model import Ranker
 from fathom.ranking.schema import FIRST, ID, FeatureField, Schema
-from fathom_api.learning import ArchitectureName
+from fathom.storage import digest_bytes
+from fathom_api.learning import ArchitectureName, Pooling
 from fathom_api.recmodel import RankerModel, Split, Training
 
 GENRES = ["comedy", "drama", "horror"]
@@ -41,10 +42,14 @@ def make_bundle(
     dim: int = 4,
     hidden: tuple[int, ...] = (8,),
     architecture: ArchitectureName = "DCNv2",
+    pooling: Pooling = "Mean",
+    vocabulary: str = "words",
+    tokens_each: tuple[int, int] = (1, 11),
 ) -> Path:
     """Write a bundle to `folder`: items `i0`…, users `u0`…, user features age, job and likes, captions.
 
-    User u0 has liked i1, then i0; the others nothing.
+    User u0 has liked i1, then i0; the others nothing. Captions have tokens 3 to 51 of `vocabulary`, at
+    least and at most `tokens_each` an item.
     """
     draw = np.random.default_rng(seed)
     item_names, user_names = [f"i{n}" for n in range(items)], [f"u{n}" for n in range(users)]
@@ -52,7 +57,16 @@ def make_bundle(
         "user": {ID: numbered(user_names), "job": numbered(JOBS), "likes": numbered(GENRES)},
         "item": {ID: numbered(item_names), "genre": numbered(GENRES)},
     }
-    known["item"]["captions/catalog"] = {str(token): token for token in range(3, 52)}
+    words = np.arange(3, 52, dtype=np.int32)
+    known["item"]["captions/catalog"] = {str(token): token for token in words.tolist()}
+    captions = FeatureField(
+        name="captions/catalog",
+        type="Tokens",
+        size=52,
+        history=5,
+        pooling=pooling,
+        vocabulary_digest=digest_bytes(vocabulary.encode() + words.tobytes()),
+    )
     features = Schema(
         user=[
             FeatureField(name=ID, type="Categorical", size=FIRST + users),
@@ -63,14 +77,16 @@ def make_bundle(
         item=[
             FeatureField(name=ID, type="Categorical", size=FIRST + items),
             FeatureField(name="genre", type="Categorical", size=FIRST + len(GENRES)),
-            FeatureField(name="captions/catalog", type="Tokens", size=52, history=5),
+            captions,
         ],
         attended=5 if ARCHITECTURES[architecture].attends else 0,
     )
-    tokens = [draw.integers(FIRST, 52, size=draw.integers(1, 12)).tolist() for _ in item_names]
+    lengths = draw.integers(tokens_each[0], tokens_each[1] + 1, size=items)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    tokens = pa.array(draw.integers(FIRST, 52, size=int(lengths.sum()), dtype=np.int32))
     item_columns = {
         "genre": pa.array(draw.choice(GENRES, items)),
-        "captions/catalog": pa.array(tokens, pa.list_(pa.int32())),
+        "captions/catalog": pa.ListArray.from_arrays(offsets, tokens),
     }
     user_columns = {
         "age": pa.array(draw.integers(18, 80, users)),

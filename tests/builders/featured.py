@@ -47,6 +47,10 @@ class Captions:
             some = items[start : start + self.rows]
             yield Batch([item for item, _ in some], [text for _, text in some])
 
+    def samples(self, name: str) -> Iterator[Batch]:
+        """Nothing was sampled."""
+        return iter(())
+
     def previous(self) -> Iterator[pa.RecordBatch]:
         rows = [(i, name, text) for name, texts in self.before.items() for i, text in texts.items()]
         columns = zip(*rows, strict=True) if rows else ([], [], [])

@@ -126,7 +126,7 @@ def test_outcomes_posted_become_metrics(asked: TestClient) -> None:
     assert asked.post(PATH, json={"outcomes": told}).json()["accepted"] == 2
     labels = {"model_name": "movies", "model_version": "v-listening"}
     assert REGISTRY.get_sample_value("fathom_serving_online_auc", labels) == 1.0
-    count = REGISTRY.get_sample_value("fathom_serving_feedback_score_count", {**labels, "label": "1"})
+    count = REGISTRY.get_sample_value("fathom_serving_outcome_score_count", {**labels, "label": "1"})
     assert count == 1
 
 

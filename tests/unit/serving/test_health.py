@@ -1,5 +1,6 @@
 """Ready means that the model answers; metrics tell what it answered."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from fathom import cpus
 from fathom.errors import InvalidInputError
 from fathom.ranking.scorer import Bundle, ScoreRequest
 from fathom.serving.command import predictor
+from fathom.serving.metrics import LATENCY_BUCKETS
+from fathom.serving.predictor import Predictor
 from fathom.serving.scoring import ENV_TORCH_THREADS
 from fathom.serving.server import Server
 from fathom_api.tasks import ServeTask
@@ -124,3 +127,18 @@ def test_cpus_are_those_the_container_may_use(tmp_path: Path, limit: str | None,
     if limit is not None:
         file.write_text(limit)
     assert cpus.available(file) == (least or cpus.available(tmp_path / "none"))
+
+
+def test_latencies_are_told_to_ten_percent_where_answers_are() -> None:
+    fine = [bound for bound in LATENCY_BUCKETS if 0.001 <= bound <= 0.1]
+    assert (fine[0], fine[-1]) == (0.001, 0.1)
+    assert max(later / earlier for earlier, later in pairwise(fine)) < 1.1
+
+
+def test_scores_with_an_outcome_are_counted_from_the_start(served: Predictor) -> None:
+    labels = {"model_name": served.name, "model_version": served.version}
+    counts = [
+        REGISTRY.get_sample_value("fathom_serving_outcome_score_count", {**labels, "label": label})
+        for label in ("0", "1")
+    ]
+    assert counts == [0, 0]

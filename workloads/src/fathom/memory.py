@@ -32,6 +32,12 @@ def keep_freed() -> None:
         libc.mallopt(_ARENAS, 1)
 
 
+def give_back() -> None:
+    """Give the kernel what this process has freed and still holds: what loading needed, serving does not."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def used(statm: Path = _STATM) -> int:
     """Return the bytes of memory that this process holds."""
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

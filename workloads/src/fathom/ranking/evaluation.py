@@ -17,8 +17,8 @@ from fathom.ranking.bootstrap import Estimate, Judged, Panel
 from fathom.ranking.bundle import BundleInfo, Parts
 from fathom.ranking.figures import ArmResult, Cost, Difference, EvaluationReport, Interval, SearchResult
 from fathom.ranking.interactions import Interactions
+from fathom.ranking.items import tensors
 from fathom.ranking.model import Ranker
-from fathom.ranking.scorer import tensors
 from fathom.ranking.slices import finite
 from fathom_api.recmodel import Split
 

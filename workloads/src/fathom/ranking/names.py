@@ -37,6 +37,11 @@ class Names:
     def __len__(self) -> int:
         return len(self.array)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory taken."""
+        return self.array.nbytes + self._hashes.nbytes + self._rows.nbytes
+
     def rows(self, names: Sequence[str]) -> Rows:
         """Return the row [n] of each of `names`; 0 of one that is not here."""
         wanted = _hashes(names)

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from fathom import cpus, storage
+from fathom import cpus, memory, storage
 from fathom.errors import InvalidInputError
 from fathom_api.tasks import ServeTask
 
@@ -48,6 +48,9 @@ def serve(task: ServeTask) -> None:
         InvalidInputError: there is nothing to serve.
     """
     model = predictor(task)
+    # From here on each request frees what the next one takes.
+    memory.give_back()
+    memory.keep_freed()
     from fathom.serving.server import Server
 
     if task.items:

@@ -26,13 +26,14 @@ class Histograms(Collector):
 
     def start(self, *labels: str) -> None:
         """Show the histogram of `labels`, empty until something is observed."""
-        self._counts.setdefault(labels, np.zeros(len(BOUNDS), np.int64))
-        self._sums.setdefault(labels, 0.0)
+        if labels not in self._counts:
+            self._counts[labels] = np.zeros(len(BOUNDS), np.int64)
+            self._sums[labels] = 0.0
 
     def observe(self, values: NDArray[np.floating], *labels: str) -> None:
-        """Count `values`; the event loop's thread alone does."""
+        """Count `values` in [0, 1]; the event loop's thread alone does."""
         self.start(*labels)
-        places = np.searchsorted(BOUNDS, values.clip(0, 1))
+        places = np.searchsorted(BOUNDS, values)
         self._counts[labels] += np.bincount(places, minlength=len(BOUNDS))
         self._sums[labels] += float(values.sum(dtype=np.float64))
 

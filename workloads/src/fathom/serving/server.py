@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from fathom.serving import openapi
 from fathom.serving.body import path
@@ -67,11 +68,20 @@ class Server:
         return self.app
 
 
+class _Application(FastAPI):
+    """KServe's application behind our edge; what we answer ourselves passes none of KServe's middleware."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__(title="Fathom", docs_url=None, redoc_url=None, openapi_url=None)
+        self._edge = Edge(super().__call__, Endpoints(predictor), predictor.version, predictor.metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._edge(scope, receive, send)
+
+
 def _application(predictor: Predictor) -> FastAPI:
-    app = FastAPI(title="Fathom", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(
-        Edge, endpoints=Endpoints(predictor), version=predictor.version, metrics=predictor.metrics
-    )
+    app = _Application(predictor)
     app.add_api_route("/openapi.json", partial(_document, predictor), include_in_schema=False)
     app.add_exception_handler(BadRequestError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_body)
