@@ -114,6 +114,7 @@ def an_evaluation(**changes: Any) -> EvaluationReport:
             parts={"train": 3000, "validation": 400, "test": 400},
             rates={"train": 0.41, "validation": 0.4, "test": 0.4},
             unusable={"no user_id": 3},
+            samples={"no user_id": ["user_id None, item_id '<b>7'"]},
             unknown_users=0.02,
             with_history=0.8,
             digests={"interactions": "sha256:ef"},

@@ -28,16 +28,27 @@ class Split(ApiModel):
             "validation and test leave less than half of the interactions to train on: lower one of them",
             lambda split: split.validation + split.test <= 0.5,
         ),
+        Rule(
+            "(self.strategy == 'Given') == has(self.splitColumn)",
+            "strategy Given needs splitColumn, and no other has one: name the column, or change the strategy",
+            lambda split: (split.strategy == "Given") == (split.split_column is not None),
+        ),
     )
 
-    strategy: Literal["Time", "Random", "ItemCold"] = Field(
+    strategy: Literal["Time", "Random", "ItemCold", "Given"] = Field(
         default="Time",
         description="Time: the latest interactions are held out. Random: any. ItemCold: all interactions of "
-        "held-out items, which the ranker has then never seen.",
+        "held-out items, which the ranker has then never seen. Given: what `splitColumn` says, as for data "
+        "with a published split.",
+    )
+    split_column: ColumnName | None = Field(
+        default=None,
+        description="Column with `train`, `validation` or `test` (Given). Where no row is `validation`, the "
+        "share `validation` of the `train` rows is drawn.",
     )
     validation: float = Field(default=0.1, ge=0.01, le=0.4, description="Share held out to stop training by.")
     test: float = Field(default=0.1, ge=0.01, le=0.4, description="Share held out to judge the model by.")
-    seed: int = Field(default=0, ge=0, description="Seed of Random and ItemCold.")
+    seed: int = Field(default=0, ge=0, description="Seed of Random and ItemCold, and of what Given draws.")
 
 
 class Data(ApiModel):

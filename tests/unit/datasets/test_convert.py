@@ -11,6 +11,7 @@ import pytest
 from fathom.datasets.convert import convert
 from fathom.datasets.formats import FORMATS
 from fathom.errors import InvalidInputError
+from fathom.ranking import split
 from fathom.ranking.prepare import prepare
 
 ROWS = 400
@@ -98,6 +99,13 @@ def test_the_part_that_rows_were_published_in_is_kept(tmp_path: Path) -> None:
     convert("kuaivideo", written(tmp_path / "from", "kuaivideo"), tmp_path / "to")
     parts = pq.read_table(tmp_path / "to" / "interactions.parquet")["part"].to_pylist()
     assert parts == ["train"] * 200 + ["test"] * 200
+
+
+def test_rows_published_for_testing_are_tested_on_and_no_others(tmp_path: Path) -> None:
+    task = convert("kuaivideo", written(tmp_path / "from", "kuaivideo"), tmp_path / "to")
+    parts = prepare(task).parts
+    assert (parts[200:] == split.TEST).all()
+    assert set(parts[:200]) == {split.TRAIN, split.VALIDATION}
 
 
 def test_ratings_become_likes(tmp_path: Path) -> None:

@@ -36,9 +36,10 @@ def test_the_first_step_is_as_long_as_adam_s() -> None:
     assert (before - embedding.weight)[1].tolist() == pytest.approx([0.1, 0.1], rel=1e-4)
 
 
-def test_a_row_named_twice_moves_once_by_the_sum() -> None:
+@pytest.mark.parametrize("size", [5, 5000], ids=["a small table", "a large table"])
+def test_a_row_named_twice_moves_once_by_the_sum(size: int) -> None:
     rows, values = touched(
-        torch.sparse_coo_tensor(torch.tensor([[3, 1, 3]]), torch.tensor([[1.0], [2.0], [4.0]]), (5, 1))
+        torch.sparse_coo_tensor(torch.tensor([[3, 1, 3]]), torch.tensor([[1.0], [2.0], [4.0]]), (size, 1))
     )
     assert (rows.tolist(), values.flatten().tolist()) == ([1, 3], [2.0, 5.0])
 

@@ -1,9 +1,11 @@
 """Splits hold out what they say, the same way every time."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from fathom.errors import InvalidInputError
 from fathom.ranking import fingerprints, split
@@ -75,6 +77,27 @@ def test_what_is_held_out_stays_held_out_when_data_are_added(strategy: str) -> N
         {},
     )
     assert (split.assign(more, rule(strategy))[:5000] == split.assign(fewer, rule(strategy))).all()
+
+
+class TestGiven:
+    how = rule("Given", splitColumn="part", validation=0.2)
+
+    def test_is_what_the_data_say(self) -> None:
+        given = np.repeat(np.array([TEST, TRAIN, VALIDATION], np.int8), [1000, 3000, 1000])
+        assert (split.assign(replace(events(), given=given), self.how) == given).all()
+
+    def test_draws_validation_from_training_where_the_data_name_none(self) -> None:
+        given = np.repeat(np.array([TEST, TRAIN], np.int8), [1000, 4000])
+        parts = split.assign(replace(events(), given=given), self.how)
+        assert (parts[:1000] == TEST).all()
+        assert np.bincount(parts[1000:]) / 4000 == pytest.approx([0.8, 0.2], abs=0.02)
+
+    @pytest.mark.parametrize(
+        "spec", [{"strategy": "Given"}, {"strategy": "Time", "splitColumn": "part"}], ids=["no", "another"]
+    )
+    def test_alone_has_a_column_and_must_have_one(self, spec: dict[str, Any]) -> None:
+        with pytest.raises(ValidationError, match="strategy Given needs splitColumn"):
+            Split.model_validate(spec)
 
 
 class TestDigest:

@@ -125,6 +125,13 @@ def _kind(known: Format, path: Path) -> Any:
     return ds.CsvFileFormat(parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False))
 
 
+def _split(known: Format) -> dict[str, str]:
+    """Return the split the set was published with; a random one if there is none."""
+    if "test" in known.parts:
+        return {"strategy": "Given", "splitColumn": "part"}
+    return {"strategy": "Random"}
+
+
 def _task(known: Format, target: Path, tables: Mapping[str, pa.Table]) -> TrainTask:
     return TrainTask.model_validate(
         {
@@ -132,7 +139,7 @@ def _task(known: Format, target: Path, tables: Mapping[str, pa.Table]) -> TrainT
                 "interactions": {"uri": str(target / "interactions.parquet")},
                 **{side: {"uri": str(target / f"{side}.parquet")} for side in tables},
                 "timeColumn": "timestamp" if "timestamp" in known.columns else None,
-                "split": {"strategy": known.split},
+                "split": _split(known),
             },
             "features": dict(known.features),
             "output": str(target / "ranker"),

@@ -19,14 +19,13 @@ class Format:
 
     Attributes:
         title: its name where it is published.
-        parts: file of each part as published.
+        parts: file of each part as published; without `test`, a split is made.
         columns: column of the interactions by what it becomes: user_id, item_id, label, timestamp or more.
         item: columns of the interactions that describe the item, to go to the items table, by new name.
         tables: file of the items or users, and its columns by new name.
         like: lowest value of the label column that counts as 1, if it is no 0 or 1.
         typed: whether columns carry RecBole's types (`user_id:token`).
         features: what the ranker is told, as in `RecModel.spec.features`.
-        split: as in `RecModel.spec.data.split`.
     """
 
     title: str
@@ -37,7 +36,6 @@ class Format:
     like: float | None = None
     typed: bool = False
     features: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    split: str = "Random"
 
 
 _TRAIN_TEST: Final = {"train": "train.csv", "test": "test.csv"}
@@ -66,7 +64,8 @@ FORMATS: Final[dict[str, Format]] = {
     ),
     "microlens-1m-mmctr": Format(
         title="MicroLens_1M_MMCTR",
-        parts={"train": "train.parquet", "validation": "valid.parquet"},
+        # Its test rows have no labels; figures are published for what it calls validation.
+        parts={"train": "train.parquet", "test": "valid.parquet"},
         columns={"user_id": "user_id", "item_id": "item_id", "label": "label"},
         item={"likes_level": "likes_level", "views_level": "views_level"},
         tables={"items": ("item_info.parquet", {"item_id": "item_id", "tags": "item_tags"})},
@@ -82,7 +81,6 @@ FORMATS: Final[dict[str, Format]] = {
         title="KuaiVideo_x1",
         parts=_TRAIN_TEST,
         columns={"user_id": "user_id", "item_id": "item_id", "label": "is_click", "timestamp": "timestamp"},
-        split="Time",
     ),
     "microvideo": Format(
         title="MicroVideo1.7M_x1",
@@ -90,7 +88,6 @@ FORMATS: Final[dict[str, Format]] = {
         columns={"user_id": "user_id", "item_id": "item_id", "label": "is_click", "timestamp": "timestamp"},
         item={"category": "cate_id"},
         features={"item": [{"column": "category"}]},
-        split="Time",
     ),
     "amazon-electronics": Format(
         title="AmazonElectronics_x1",

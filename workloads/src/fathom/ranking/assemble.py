@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Final
 
@@ -17,13 +18,22 @@ from fathom_api.tasks import TrainTask
 #: Parts of `training` that say where it runs, which is no part of what comes out.
 PLACE: Final = {"template", "backoff_limit", "queue_name", "nodes", "launcher", "max_restarts"}
 
+#: Tables of the data, as `made_from` names them.
+TABLES: Final = ("interactions", "items", "users")
+
 
 def program() -> str:
     """Return the program and its version."""
     return f"fathom {version('fathom-workloads')}"
 
 
-def info(task: TrainTask, prepared: Prepared, state: State, weights: dict[str, Tensor]) -> BundleInfo:
+def info(
+    task: TrainTask,
+    prepared: Prepared,
+    state: State,
+    weights: dict[str, Tensor],
+    made_from: Mapping[str, str],
+) -> BundleInfo:
     """Return what the bundle is."""
     data = task.data
     return BundleInfo(
@@ -36,6 +46,7 @@ def info(task: TrainTask, prepared: Prepared, state: State, weights: dict[str, T
         item_column=data.item_column,
         split=data.split,
         split_digest=split.digest(prepared.interactions, prepared.parts),
+        data={name: made_from[name] for name in TABLES if name in made_from},
         caption_features=prepared.caption_digests,
         training=Training.model_validate(task.training.model_dump(exclude=PLACE)),
         sizes={**_sizes(prepared), "parameters": sum(w.numel() for w in weights.values())},

@@ -57,9 +57,7 @@ def batch(tables: Tables, pairs: Pairs, at: Tensor, history: int, hidden: Tensor
     """
     users, items = pairs.user[at], pairs.item[at]
     windows = _history(tables.liked, pairs.start[at], pairs.end[at], history)
-    wanted = torch.cat([items.new_zeros(1), items, windows.flatten()])
-    distinct, place = torch.unique(wanted, return_inverse=True)
-    place = place.to(torch.int32)
+    distinct, at_items, at_liked = _distinct(items, windows, wanted=bool(tables.items.lists or history))
     user = ColumnTensors(
         tables.users.ids[users],
         [values[users] for values in tables.users.lists],
@@ -72,8 +70,20 @@ def batch(tables: Tables, pairs: Pairs, at: Tensor, history: int, hidden: Tensor
         tables.items.numeric[items],
         _at(tables.items.weights, distinct),
     )
-    at_items, at_liked = place[1 : 1 + len(at)], place[1 + len(at) :].view(windows.shape)
     return Batch(user, item, at_items, at_liked, len(distinct), tables.items.ids[distinct])
+
+
+def _distinct(items: Tensor, windows: Tensor, *, wanted: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the distinct items [U], row 0 first, and the places among them of `items` and of `windows`.
+
+    Where nothing is `wanted` of them, that is row 0 alone: to find them is a sort in every step.
+    """
+    if not wanted:
+        return items.new_zeros(1), torch.zeros_like(items), windows
+    every = torch.cat([items.new_zeros(1), items, windows.flatten()])
+    distinct, place = torch.unique(every, return_inverse=True)
+    place = place.to(torch.int32)
+    return distinct, place[1 : 1 + len(items)], place[1 + len(items) :].view(windows.shape)
 
 
 def _at(weights: Sequence[Tensor | None], rows: Tensor) -> list[Tensor | None]:

@@ -50,6 +50,9 @@ class BundleInfo(StatusModel):
     item_column: str = Field(description="Column of the item's id in the training data.")
     split: Split = Field(description="How test interactions were held out.")
     split_digest: str = Field(description="`sha256:` of which interaction is in which part.")
+    data: dict[str, str] = Field(
+        default_factory=dict[str, str], description="Digest of each table: interactions, items, users."
+    )
     caption_features: dict[str, str] = Field(description="Digest of the features of each CaptionJob.")
     training: Training = Field(description="How it was trained.")
     sizes: dict[str, int] = Field(description="Users, items, parameters, interactions of each part.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from fathom.ranking.figures import CardSection
+from fathom.ranking.split import describe
 
 if TYPE_CHECKING:
     from fathom.ranking.bundle import BundleInfo
@@ -105,11 +106,9 @@ def _factors(info: BundleInfo) -> list[str]:
 
 
 def _evaluation_data(info: BundleInfo, found: EvaluationReport | None) -> list[str]:
-    split = info.split
     held = (
         f"{info.sizes['test']:,} interactions held out, {info.sizes['validation']:,} to stop training by. "
-        f"Split: {split.strategy} (validation {split.validation:g}, test {split.test:g}, seed {split.seed}), "
-        f"`{info.split_digest}`."
+        f"Split: {describe(info.split)}, `{info.split_digest}`."
     )
     if found is None:
         return [held]

@@ -65,7 +65,7 @@ def train(task: TrainTask) -> Outcome:
     state = Checkpoints(Path(job.checkpoints)).state(job.made_from)
     weights = Checkpoints(Path(job.checkpoints)).best(state)
     trained = task.model_copy(update={"model": job.model, "training": job.training})
-    info = assemble.info(trained, prepared, state, weights)
+    info = assemble.info(trained, prepared, state, weights, made_from)
     found = trials.read(checkpoints)
     if found is not None:
         shutil.copyfile(checkpoints / trials.RESULT, folder / trials.RESULT)
@@ -165,10 +165,10 @@ def _cost(task: TrainTask, state: State, seconds: float) -> Cost:
 def _made_from(task: TrainTask) -> dict[str, str]:
     """Return digests of everything that the weights depend on."""
     data = task.data
-    tables = {"interactions": data.interactions, "items": data.items, "users": data.users}
+    tables = zip(assemble.TABLES, (data.interactions, data.items, data.users), strict=True)
     parameters = task.model_dump_json(by_alias=True, exclude=INCIDENTAL)
     return {
-        **{name: _file_digest(existing_local(table.uri)) for name, table in tables.items() if table},
+        **{name: _file_digest(existing_local(table.uri)) for name, table in tables if table},
         **{f"captions/{job}": _sealed(uri) for job, uri in sorted(task.caption_features.items())},
         "parameters": digest_bytes(parameters.encode()),
         "program": assemble.program(),

@@ -61,10 +61,19 @@ def notes(
         parts={name: int(own.sum()) for name, own in rows.items()},
         rates={name: float(events.label[own].mean()) for name, own in rows.items()},
         unusable=events.unusable,
+        samples=_shown(events.samples),
         unknown_users=float(1 - seen.mean()),
         with_history=float((pairs.end > pairs.start).double().mean()),
         digests=dict(made_from),
     )
+
+
+def _shown(samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[str]]:
+    """Return rows as texts of `column value`."""
+    return {
+        why: [", ".join(f"{name} {value!r}" for name, value in row.items()) for row in rows]
+        for why, rows in samples.items()
+    }
 
 
 def lifted(

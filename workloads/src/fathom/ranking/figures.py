@@ -127,6 +127,9 @@ class DataNotes(StatusModel):
     parts: dict[str, int] = Field(description="Interactions of train, validation and test.")
     rates: dict[str, float] = Field(description="Share of label 1 in each.")
     unusable: dict[str, int] = Field(description="Interactions left out, by why.")
+    samples: dict[str, list[str]] = Field(
+        default_factory=dict[str, list[str]], description="The first few of them, by why."
+    )
     unknown_users: float = Field(description="Share of the test interactions whose user training never saw.")
     with_history: float = Field(description="Share of the test interactions whose user has a history.")
     digests: dict[str, str] = Field(description="What the candidate was made from.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,8 @@ from fathom.ranking.stream.scratch import Array, Column, computed
 from fathom_api.recmodel import Data
 
 pc: Any = pyarrow.compute
+#: What an interaction is for, in the words of the data.
+PARTS: Final = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Interactions:
         unusable: rows left out, by why.
         samples: the first few of them, by why.
         tasks: [n, T] labels of further tasks, 0, 1 or NaN where there is none; None where T is 0.
+        given: [n] places in `PARTS` that the data themselves name; None without such a column.
     """
 
     users: list[str]
@@ -47,6 +50,7 @@ class Interactions:
     unusable: dict[str, int]
     samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     tasks: NDArray[np.float32] | None = None
+    given: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -60,14 +64,16 @@ def read(data: Data, tasks: Sequence[str] = ()) -> Interactions:
     Raises:
         InvalidInputError: a column is missing, or more rows than `data.max_bad_rows` cannot be used.
     """
-    uri, time_column = data.interactions.uri, data.time_column
-    columns = [data.user_column, data.item_column, data.label] + ([time_column] if time_column else [])
+    uri, time_column, split_column = data.interactions.uri, data.time_column, data.split.split_column
+    columns = [data.user_column, data.item_column, data.label] + [c for c in (time_column, split_column) if c]
     users, items, bad = Names(), Names(), BadRows()
     labels, times, further = Column(np.float32), Column(np.float64), Column(np.float32)
+    given = Column(np.int8)
     for batch in tables.stream(uri, [*columns, *tasks]):
         user, item = _ids(batch.column(data.user_column)), _ids(batch.column(data.item_column))
         label = _numbers(uri, data.label, batch.column(data.label))
         time = _numbers(uri, time_column, batch.column(time_column)) if time_column else np.zeros(len(label))
+        part = _parts(batch.column(split_column)) if split_column else np.zeros(len(label), np.int8)
         keep = bad.sift(
             batch,
             {
@@ -75,19 +81,31 @@ def read(data: Data, tasks: Sequence[str] = ()) -> Interactions:
                 f"no {data.item_column}": pc.is_null(item).to_numpy(zero_copy_only=False),
                 f"{data.label} neither 0 nor 1": ~np.isin(label, (0.0, 1.0)),
                 f"no usable {time_column}": ~np.isfinite(time),
+                f"{split_column} none of {', '.join(PARTS)}": part < 0,
             },
         )
         users.append(user.filter(pa.array(keep)))
         items.append(item.filter(pa.array(keep)))
         labels.append(label[keep])
         times.append(time[keep])
+        given.append(part[keep])
         if tasks:
             others = [_further(uri, name, batch.column(name))[keep] for name in tasks]
             further.append(np.stack(others, axis=1).ravel())
     bad.check(uri, data.max_bad_rows)
     known = times.array() if time_column else None
     found = _build(users.sorted(), items.sorted(), labels.array(), known, bad)
-    return replace(found, tasks=further.array().reshape(-1, len(tasks))) if tasks else found
+    return replace(
+        found,
+        tasks=further.array().reshape(-1, len(tasks)) if tasks else None,
+        given=given.array() if split_column else None,
+    )
+
+
+def _parts(column: pa.Array) -> NDArray[np.int8]:
+    """Return the place of each value in `PARTS`, -1 of any other."""
+    places = pc.index_in(texts(column), value_set=pa.array(PARTS))
+    return places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int8)
 
 
 def _further(uri: str, name: str, column: pa.Array) -> NDArray[np.float32]:

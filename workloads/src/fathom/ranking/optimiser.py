@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
+
+#: Rows of a table for each embedding looked up, up to which its gradient is added up as a whole.
+FEW: Final = 4
 
 
 class LazyAdam(Optimizer):
@@ -51,7 +54,8 @@ class LazyAdam(Optimizer):
         moment.addcmul_(values, values, value=1 - beta)
         state["moment"].index_copy_(0, rows, moment)
         root = moment.div_(1 - beta ** float(state["step"])).sqrt_().add_(group["eps"])
-        held = held * torch.exp(waited * (-lr * decay) / root)
+        if decay:
+            held.mul_(torch.exp(waited * (-lr * decay) / root))
         table.index_copy_(0, rows, held.addcdiv_(values, root, value=-lr))
 
     def _state(self, table: Tensor) -> dict[str, Any]:
@@ -67,8 +71,16 @@ def touched(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows [r] that `gradient` touches, each once, and their gradients [r, D]."""
     if not gradient.is_sparse:
         return torch.arange(len(gradient), device=gradient.device), gradient
-    summed = gradient.coalesce()
-    return summed.indices()[0], summed.values()
+    small = gradient.is_cpu and len(gradient) <= FEW * gradient._nnz()
+    if gradient.is_coalesced() or not small:
+        summed = gradient.coalesce()
+        return summed.indices()[0], summed.values()
+    # A small table: to add up all of its rows takes a third of the time that sorting the touched does.
+    places, values = gradient._indices()[0], gradient._values()
+    met = torch.zeros(len(gradient), dtype=torch.bool, device=values.device)
+    met[places] = True
+    rows = met.nonzero().squeeze(1)
+    return rows, values.new_zeros(gradient.shape).index_add_(0, places, values).index_select(0, rows)
 
 
 class Optimisers:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fathom.ranking.batches import Pairs, Tables
 from fathom.ranking.layers import Bag, ColumnTensors, SparseArch
 from fathom.ranking.model import Ranker
+from fathom.ranking.optimiser import touched
 from fathom.ranking.schema import PADDING
 
 
@@ -41,13 +42,14 @@ class FrequencyPenalty:
             if gradient is None:
                 continue
             if gradient.is_sparse:
-                gradient = gradient.coalesce()
-                rows = gradient.indices()[0]
-                gradient.values().add_(embeddings[rows] * factor[rows])
-                embeddings.grad = gradient
+                rows, values = touched(gradient)
+                values.addcmul_(embeddings[rows], factor[rows])
+                embeddings.grad = torch.sparse_coo_tensor(
+                    rows.unsqueeze(0), values, gradient.shape, is_coalesced=True, check_invariants=False
+                )
             else:
-                touched = gradient.any(dim=1, keepdim=True)
-                gradient.addcmul_(embeddings, factor * touched)
+                learning = gradient.any(dim=1, keepdim=True)
+                gradient.addcmul_(embeddings, factor * learning)
 
 
 def embedding_tables(ranker: Ranker) -> list[Tensor]:

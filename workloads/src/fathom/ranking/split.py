@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from fathom.errors import InvalidInputError
 from fathom.ranking import fingerprints
-from fathom.ranking.interactions import Interactions
+from fathom.ranking.interactions import PARTS, Interactions
 from fathom.ranking.stream.scratch import chunks, computed
 from fathom.storage import digest_bytes
 from fathom_api.recmodel import Split
@@ -17,7 +18,6 @@ from fathom_api.recmodel import Split
 TRAIN: Final = 0
 VALIDATION: Final = 1
 TEST: Final = 2
-PARTS: Final = ("train", "validation", "test")
 Parts = NDArray[np.int8]
 
 
@@ -26,12 +26,13 @@ def assign(interactions: Interactions, split: Split) -> Parts:
 
     Random and ItemCold draw by a hash of the interaction or item and the seed, so shares are met on average,
     equal rows share a part, and what was held out once stays held out when data are added. Time cuts at
-    quantiles; rows of the same instant stay together, in the later part.
+    quantiles; rows of the same instant stay together, in the later part. Given is what the data say; where
+    they name no validation, it is drawn from training as Random does.
 
     Raises:
         InvalidInputError: Time without a time column, or a part that lacks positives or negatives.
     """
-    parts = _by_time(interactions, split) if split.strategy == "Time" else _by_hash(interactions, split)
+    parts = _ASSIGN[split.strategy](interactions, split)
     for number, name in enumerate(PARTS):
         _check(name, parts, number, interactions.label, split)
     return parts
@@ -74,6 +75,37 @@ def _by_time(interactions: Interactions, split: Split) -> Parts:
     shares = (1 - split.validation - split.test, 1 - split.test)
     cuts = np.array([ordered[min(int(n * share), n - 1)] for share in shares])
     return computed(n, np.int8, lambda part: np.searchsorted(cuts, time[part], side="right"))
+
+
+def _as_given(interactions: Interactions, split: Split) -> Parts:
+    given = interactions.given
+    if given is None:
+        raise InvalidInputError("NoSplitColumn", "data.split.strategy Given needs data.split.splitColumn")
+    if any((given[part] == VALIDATION).any() for part in chunks(len(given))):
+        return given
+
+    def drawn(part: slice) -> Parts:
+        share = fingerprints.share(fingerprints.mix(interactions.hashes[part], split.seed))
+        held = (given[part] == TRAIN) & (share < split.validation)
+        return np.where(held, VALIDATION, given[part]).astype(np.int8)
+
+    return computed(len(given), np.int8, drawn)
+
+
+_ASSIGN: Final[dict[str, Callable[[Interactions, Split], Parts]]] = {
+    "Time": _by_time,
+    "Random": _by_hash,
+    "ItemCold": _by_hash,
+    "Given": _as_given,
+}
+
+
+def describe(split: Split) -> str:
+    """Return in words how a split was made."""
+    shares = f"validation {split.validation:g}, test {split.test:g}, seed {split.seed}"
+    return (
+        f"{split.strategy} by {split.split_column}" if split.split_column else f"{split.strategy}, {shares}"
+    )
 
 
 def _check(name: str, parts: Parts, number: int, label: NDArray[np.float32], split: Split) -> None:

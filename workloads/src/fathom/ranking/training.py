@@ -15,6 +15,7 @@ from torch import Tensor
 from fathom.ranking import metrics
 from fathom.ranking.batches import Pairs, batch, predict
 from fathom.ranking.checkpoint import Checkpoints, State, advance
+from fathom.ranking.initialisation import shrink_rare
 from fathom.ranking.inputs import Inputs, Job
 from fathom.ranking.losses import total_loss
 from fathom.ranking.model import Ranker
@@ -52,6 +53,7 @@ class Trainer:
         self.model = Ranker(self.job.features, self.job.model)
         self.model.start_at(*_rates(self.inputs.train))
         self.model.to(self.device)
+        shrink_rare(self.model, self.inputs.tables, self.inputs.train)
         self.penalty = self._penalty()
         # The penalty is the tables' own, in place of decay.
         tables_decay = 0.0 if self.penalty else training.weight_decay

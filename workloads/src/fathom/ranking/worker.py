@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from fathom import memory
 from fathom.progress import reporter
 from fathom.ranking import inputs
 from fathom.ranking.checkpoint import Checkpoints, State
@@ -23,6 +24,7 @@ from fathom_api.progress import Progress
 
 def main(folder: Path) -> None:
     """Train the job in `folder` together with the other processes of the group."""
+    memory.keep_freed()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     # The same sums in the same order on every machine, however many cores it has.
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

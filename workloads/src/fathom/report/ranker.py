@@ -16,6 +16,7 @@ from fathom.ranking.figures import (
     SearchResult,
     TokenEffect,
 )
+from fathom.ranking.split import describe
 from fathom.report import forest, page
 from fathom.report.charts import Drawing, draw
 from fathom.report.forest import Estimated, Forest
@@ -50,6 +51,7 @@ _TOKENS: Final = 12
 _TABLE: Final = 60
 _TOKEN: Final = 60
 _TRIALS: Final = 20
+_ROW: Final = 200
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,15 @@ def document(
         tokens=_tokens(found),
         lifted=_cards(found.lifted, album),
         search=_search(found.arms["Captions"].search),
+        samples=_samples(found),
         about=_about(found),
     )
+
+
+def _samples(found: EvaluationReport) -> dict[str, list[str]]:
+    """Return the first few rows left out, by why."""
+    known = found.data.samples if found.data else {}
+    return {why: [clean(row, _ROW) for row in rows] for why, rows in known.items()}
 
 
 def _name(arm: str) -> str:
@@ -286,12 +295,8 @@ def _search(found: SearchResult | None) -> dict[str, Any] | None:
 
 
 def _about(found: EvaluationReport) -> list[Fact]:
-    split = found.split
     facts = [
-        Fact(
-            "split",
-            f"{split.strategy}, validation {split.validation:g}, test {split.test:g}, seed {split.seed}",
-        ),
+        Fact("split", describe(found.split)),
         Fact("split digest", found.split_digest),
     ]
     facts += [Fact(f"{_name(name)}, digest", arm.digest) for name, arm in found.arms.items()]
