@@ -80,7 +80,7 @@ class Rollout(ApiModel):
     confidence: float = Field(
         default=0.95,
         ge=0.8,
-        lt=1,
+        le=0.9999,
         description="At least this share of rollouts of a candidate as good as the stable version is not "
         "taken back by the metrics, over all of them, all steps and all looks together.",
     )
