@@ -24,7 +24,13 @@ ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "charts" / "fathom"
 KUBERNETES = "1.35"
 #: Kinds of others' CRDs, whose schemas no package brings.
-ELSEWHERE = {"monitoring.coreos.com/v1", "kustomize.config.k8s.io/v1beta1", "serving.kserve.io/v1beta1"}
+ELSEWHERE = {
+    "kustomize.config.k8s.io/v1beta1",
+    "kustomize.toolkit.fluxcd.io/v1",
+    "monitoring.coreos.com/v1",
+    "serving.kserve.io/v1beta1",
+    "source.toolkit.fluxcd.io/v1",
+}
 
 
 def problems() -> Iterator[str]:

@@ -16,6 +16,11 @@ def _endpoint(**changes: Any) -> Manifest:
     return {"engine": "OpenAI", "endpoint": endpoint | changes}
 
 
+def judged(metric: dict[str, Any]) -> Manifest:
+    """Return a RecModel whose rollout has one step and judges by `metric`."""
+    return rec_model(spec__serving__rollout={"steps": steps(10), "analysis": [metric]})
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A bad manifest; `field` is where both the models and the API server see the fault."""
@@ -420,6 +425,51 @@ RULES = (
         rec_model(spec__serving={"mode": "Standard", "rollout": {"steps": steps(10)}}),
         "serving.rollout.steps",
         "canary steps need mode Knative: remove spec.serving.rollout.steps, or change spec.serving.mode",
+    ),
+    Refusal(
+        "a shadow where nothing copies requests",
+        rec_model(spec__serving__rollout={"steps": steps(10), "shadow": {}}),
+        "serving.rollout.shadow",
+        "KServe copies no requests, so there is no shadow: remove spec.serving.rollout.shadow, and begin "
+        "with a step of weight 1",
+    ),
+    Refusal(
+        "a metric that somebody else measures",
+        judged({"name": "checks", "webhook": {"url": "http://checks.shop/"}}),
+        "serving.rollout.analysis",
+        "a rollout is judged by built-in metrics against the stable version: use metric, and leave out "
+        "prometheus, job, webhook and against",
+    ),
+    Refusal(
+        "a metric that is none",
+        judged({"name": "errors"}),
+        "serving.rollout.analysis",
+        "say exactly one of metric, prometheus, job and webhook",
+    ),
+    Refusal(
+        "errors compared with an evaluation that knows none",
+        judged({"name": "errors", "metric": "ErrorRate", "against": "Evaluation"}),
+        "serving.rollout.analysis",
+        "only ScorePSI and ScoreKS can be compared with the evaluation: say against: Stable",
+    ),
+    Refusal(
+        "a number from Prometheus without a margin",
+        judged({"name": "p", "prometheus": {"address": "http://prometheus", "query": "x{v='{{version}}'}"}}),
+        "serving.rollout.analysis",
+        "a prometheus metric needs a margin: how much worse the candidate may be",
+    ),
+    Refusal(
+        "a query that names no version",
+        judged({"name": "p", "margin": 1, "prometheus": {"address": "http://prometheus", "query": "up"}}),
+        "serving.rollout.analysis",
+        "the query must name the version it asks about: write {{version}} where it stands "
+        "(asked once for each of both), or {{canary}} and {{stable}} (asked once)",
+    ),
+    Refusal(
+        "an analysis without a step to compare in",
+        rec_model(spec__serving__rollout={"analysis": [{"name": "errors", "metric": "ErrorRate"}]}),
+        "serving.rollout.analysis",
+        "an analysis needs a step or a shadow in which stable and candidate can be compared",
     ),
     Refusal(
         "a gate against a ranker without captions where none has captions",

@@ -57,6 +57,11 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     GATE_FAILED = "GateFailed"
     CANDIDATE_NOT_READY = "CandidateNotReady"
+    CANDIDATE_RESTARTS = "CandidateRestarts"
+    ANALYSIS_FAILED = "AnalysisFailed"
+    INCONCLUSIVE = "Inconclusive"
+    PAUSED_BY_USER = "PausedByUser"
+    ABORTED = "Aborted"
     REJECTED = "Rejected"
 
 
@@ -95,6 +100,16 @@ MEANING: Final[Mapping[Reason, str]] = {
     "kept. Raise the limit, or ask again with the annotation `fathom.dev/retry`.",
     Reason.GATE_FAILED: "The new version is not better than it must be; the one before is still served.",
     Reason.CANDIDATE_NOT_READY: "The new version was not ready in time; the one before is still served.",
+    Reason.CANDIDATE_RESTARTS: "Containers of the new version restarted as often as "
+    "`rollout.maxRestarts`; the one before is still served.",
+    Reason.ANALYSIS_FAILED: "The new version is worse than the one before in a metric of "
+    "`rollout.analysis`: it was taken back, or with `onFailure: Pause` waits for people. "
+    "`status.analysis` has the numbers.",
+    Reason.INCONCLUSIVE: "The rollout is paused: too little is known of a metric after "
+    "`rollout.analysisDeadline`; the message says of which and why. It goes on by itself once more is known, "
+    "or with `kubectl fathom promote` or `abort`.",
+    Reason.PAUSED_BY_USER: "Somebody has paused the rollout: `kubectl fathom resume` goes on.",
+    Reason.ABORTED: "Somebody has aborted the rollout; the version before is still served.",
     Reason.REJECTED: "This version was refused before and is not tried again until asked, "
     "with the annotation `fathom.dev/retry`.",
 }

@@ -66,9 +66,14 @@ class Labels:
 
 
 class Annotations:
-    """Annotations people set (retry) and the operator sets (all others)."""
+    """Annotations people set (retry, and commands to a rollout) and the operator sets (all others)."""
 
     RETRY: Final = f"{GROUP}/retry"
+    #: To the rollout under way; each value is obeyed once.
+    PROMOTE: Final = f"{GROUP}/promote"
+    PAUSE: Final = f"{GROUP}/pause"
+    RESUME: Final = f"{GROUP}/resume"
+    ABORT: Final = f"{GROUP}/abort"
     SPEC_HASH: Final = f"{GROUP}/spec-hash"
     DIGEST: Final = f"{GROUP}/digest"
     #: On a Job that we suspended: what somebody else suspended is not ours to resume.

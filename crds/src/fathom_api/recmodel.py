@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fathom_api.analysis import AnalysisResult
 from fathom_api.captionjob import Artifact, Output
 from fathom_api.conditions import Condition
 from fathom_api.learning import (
@@ -22,8 +22,9 @@ from fathom_api.learning import (
 )
 from fathom_api.meta import ApiModel, StatusModel
 from fathom_api.pods import PodTemplate
+from fathom_api.rollout import Rollout, RolloutStatus, RolloutStep
 from fathom_api.rules import Rule
-from fathom_api.types import CronSchedule, Duration, Timestamp, Unique
+from fathom_api.types import CronSchedule, Timestamp, Unique
 
 __all__ = [
     "LOWER_IS_BETTER",
@@ -90,41 +91,6 @@ class Evaluation(ApiModel):
     gate: Gate = Field(default_factory=Gate, description="What it must beat.")
 
 
-class RolloutStep(ApiModel):
-    """One step of a canary."""
-
-    weight: int = Field(
-        ge=1, le=100, description="Share of the requests that the candidate gets, in percent."
-    )
-    pause: Duration = Field(
-        default="30s", description="How long the candidate must stay ready at this weight."
-    )
-
-
-class Rollout(ApiModel):
-    """How a new version takes over."""
-
-    RULES = (
-        Rule(
-            # CEL has no "next element": in order and without duplicates is the same.
-            "self.steps.map(s, s.weight).isSorted() && "
-            "self.steps.all(s, self.steps.exists_one(t, t.weight == s.weight))",
-            "weights must rise from step to step, as in 10, 50",
-            lambda rollout: all(a.weight < b.weight for a, b in pairwise(rollout.steps)),
-            ".steps",
-        ),
-    )
-
-    steps: list[RolloutStep] = Field(
-        default_factory=list[RolloutStep],
-        max_length=20,
-        description="Weights on the way to 100 %; none means at once.",
-    )
-    progress_deadline: Duration = Field(
-        default="10m", description="How long a candidate may take to become ready before it is rejected."
-    )
-
-
 class Serving(PodTemplate):
     """Where and how the ranker is served."""
 
@@ -134,6 +100,22 @@ class Serving(PodTemplate):
             "canary steps need mode Knative: remove spec.serving.rollout.steps, or change spec.serving.mode",
             lambda serving: serving.mode != "Standard" or not serving.rollout.steps,
             ".rollout.steps",
+        ),
+        Rule(
+            "!has(self.rollout.shadow)",
+            "KServe copies no requests, so there is no shadow: remove spec.serving.rollout.shadow, and begin "
+            "with a step of weight 1",
+            lambda serving: serving.rollout.shadow is None,
+            ".rollout.shadow",
+        ),
+        Rule(
+            "self.rollout.analysis.all(m, has(m.metric) && m.against == 'Stable')",
+            "a rollout is judged by built-in metrics against the stable version: use metric, and leave out "
+            "prometheus, job, webhook and against",
+            lambda serving: all(
+                m.metric is not None and m.against == "Stable" for m in serving.rollout.analysis
+            ),
+            ".rollout.analysis",
         ),
     )
 
@@ -257,26 +239,14 @@ class Version(StatusModel):
     promoted_at: Timestamp | None = Field(default=None, description="When it got all requests.")
 
 
-class RolloutStatus(StatusModel):
-    """Where the canary is."""
-
-    phase: Literal["Starting", "Stepping", "Promoting"] = Field(
-        description="Starting: the candidate is not ready yet."
-    )
-    step: int = Field(default=0, description="Current step, from 0.")
-    weight: int = Field(default=0, description="Share of the requests that the candidate gets, in percent.")
-    started_at: Timestamp | None = Field(default=None, description="When the rollout began.")
-    step_started_at: Timestamp | None = Field(
-        default=None, description="When the candidate was first seen ready at this weight."
-    )
-
-
 class Rejection(StatusModel):
     """A version that is not tried again unless asked (annotation `fathom.dev/retry`)."""
 
     name: str = Field(description="The version.")
     digest: str | None = Field(default=None, description="Its bundle.")
-    reason: str = Field(description="GateFailed or CandidateNotReady.")
+    reason: str = Field(
+        description="GateFailed, CandidateNotReady, AnalysisFailed, CandidateRestarts or Aborted."
+    )
     message: str = Field(default="", description="In words.")
     at: Timestamp = Field(description="When.")
     retry: str = Field(
@@ -328,6 +298,17 @@ class RecModelStatus(StatusModel):
     evaluation_uri: str | None = Field(default=None, description="The evaluation, JSON.")
     report_uri: str | None = Field(default=None, description="Its report, HTML.")
     rollout: RolloutStatus | None = Field(default=None, description="The canary, while there is one.")
+    analysis: list[AnalysisResult] = Field(
+        default_factory=list[AnalysisResult],
+        max_length=16,
+        description="What the latest rollout measured at its latest look, also once it is over.",
+    )
+    obeyed: dict[str, str] = Field(
+        default_factory=dict[str, str],
+        max_length=8,
+        description="The annotations promote, pause, resume and abort as they were last seen: another value "
+        "is another command.",
+    )
     rejected: list[Rejection] = Field(
         default_factory=list[Rejection], max_length=10, description="Latest rejections."
     )

@@ -80,14 +80,14 @@ class Rollout(ApiModel):
     confidence: float = Field(
         default=0.95,
         ge=0.8,
-        lt=1,
+        le=0.9999,
         description="At least this share of rollouts of a candidate as good as the stable version is not "
         "taken back by the metrics, over all of them, all steps and all looks together.",
     )
     bake: Duration = Field(
         default="0s",
         description="How long the stable version is kept warm once the candidate has all requests, "
-        "ready to take them back.",
+        "ready to take them back. It keeps one in a hundred of them: Knative stops pods without any.",
     )
     on_failure: Literal["Rollback", "Pause"] = Field(
         default="Rollback",

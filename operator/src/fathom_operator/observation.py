@@ -53,7 +53,12 @@ class Seen(Generic[SpecT, StatusT]):
     @property
     def retry(self) -> str:
         """Return the value of the annotation fathom.dev/retry, as much of it as a status may hold."""
-        return str(self.obj["metadata"].get("annotations", {}).get(Annotations.RETRY, ""))[:_LONGEST_RETRY]
+        return str(self.annotations.get(Annotations.RETRY, ""))[:_LONGEST_RETRY]
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Return the annotations of the resource."""
+        return self.obj["metadata"].get("annotations") or {}
 
 
 def read(kube: Kube, resource: Resource, key: Key) -> Obj | None:

@@ -66,6 +66,9 @@ class PodView:
     ended: str | None = None
     #: What it asks for: CPUs, GiB of memory, other resources by their names.
     requests: Mapping[str, float] = field(default_factory=dict[str, float])
+    #: Where it can be reached, and how often its containers were started again.
+    ip: str = ""
+    restarts: int = 0
 
     @property
     def runs(self) -> bool:
@@ -146,6 +149,8 @@ def pod_view(pod: Obj) -> PodView:
         started=terminated.get("startedAt") or state.get("running", {}).get("startedAt"),
         ended=terminated.get("finishedAt"),
         requests=_requests(pod.get("spec", {})),
+        ip=status.get("podIP", ""),
+        restarts=sum(s.get("restartCount", 0) for s in status.get("containerStatuses", [])),
     )
 
 

@@ -12,7 +12,7 @@ from builders.counted import LATENCY_EDGES, counts, histogram, windows
 from fathom_operator.analysis import outcomes, requests, scores
 from fathom_operator.analysis.comparison import Comparison, Missing, compare_rates
 from fathom_operator.analysis.counts import Counts, NotComparableError
-from fathom_operator.analysis.estimates import design_effect, rate
+from fathom_operator.analysis.estimates import Drift, design_effect, drift, rate
 from fathom_operator.analysis.windows import Window
 
 Measure = Callable[[Sequence[Window], float, float], Comparison | Missing]
@@ -191,6 +191,45 @@ def test_an_incident_that_hits_both_versions_cancels() -> None:
     shared = [50.0 if i == 7 else 1.0 for i in range(64)]
     a = rate(shared, [100] * 64)
     assert design_effect(a, a) == pytest.approx(1.0, abs=0.1)
+
+
+def slow_for_minutes(seed: int, alike: float, windows: int = 40) -> list[float]:
+    """Return how many of 100 requests of each window were slow, of a pod whose slowness lasts."""
+    draw, slow, out = random.Random(seed), 0.0, list[float]()
+    for _ in range(windows):
+        slow = alike * slow + draw.gauss(0, 10 * math.sqrt(1 - alike**2))
+        out.append(min(100.0, max(0.0, 50 + slow)))
+    return out
+
+
+def test_slowness_that_lasts_has_a_larger_effect_than_slowness_that_comes_and_goes() -> None:
+    steady = rate([50.0] * 40, [100] * 40)
+    lasting, short = (
+        drift(rate(slow_for_minutes(1, alike), [100] * 40), steady).effect for alike in (0.8, 0.0)
+    )
+    assert lasting > 2 * short
+
+
+@pytest.mark.parametrize(
+    ("effect", "freedom", "times"),
+    [
+        pytest.param(1.0, 5.0, 1.0, id="independent requests: the normal bound"),
+        pytest.param(4.0, 1e6, 4.0, id="many windows: the effect is known"),
+        pytest.param(4.0, 20.0, 5.1, id="few windows: Student's t"),
+        pytest.param(4.0, 0.0, math.inf, id="hardly any: no bound"),
+    ],
+)
+def test_a_bound_is_as_wide_as_little_is_known(effect: float, freedom: float, times: float) -> None:
+    assert Drift(effect, freedom).widened(16.0) / 16.0 == pytest.approx(times, rel=0.05)
+
+
+def test_a_latency_is_not_judged_by_a_few_windows() -> None:
+    fast, slow = latency(25, 50, 25, 0, 0), latency(0, 0, 25, 50, 25)
+    few, more = (
+        numbers(requests.latency(0.5)(windows(fast, slow, times), ALPHA, PLANNED)).least_harm
+        for times in (11, 20)
+    )
+    assert few <= 0 < more
 
 
 def test_psi_of_people_who_score_alike_is_taken_for_noise() -> None:

@@ -50,7 +50,7 @@ def test_a_metric_that_cannot_be_judged_is_refused_with_the_fix(metric: dict[str
         ({"steps": []}, "an analysis needs a step or a shadow"),
         ({"steps": steps(50, 10)}, "weights must rise"),
         ({"analysis": [{"name": "a", "metric": "AUC"}] * 2}, "must not be there twice"),
-        ({"confidence": 1.0}, "less than 1"),
+        ({"confidence": 1.0}, "less than or equal to 0.9999"),
     ],
 )
 def test_a_rollout_that_cannot_be_is_refused_with_the_fix(more: dict[str, Any], fix: str) -> None:

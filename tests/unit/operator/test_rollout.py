@@ -9,7 +9,7 @@ from builders.manifests import steps
 from builders.seen import NOW, later
 
 from fathom_api.recmodel import Rollout, RolloutStatus
-from fathom_operator.recmodel.rollout import Move, Sight, advance, begin
+from fathom_operator.recmodel.rollout import Move, Sight, advance, at_once, begin
 
 ROLLOUT = Rollout.model_validate({"steps": steps(10, 50, pause="30s"), "progressDeadline": "5m"})
 READY = {percent: Sight(ready=True, percent=percent) for percent in (0, 10, 50, 100)}
@@ -20,12 +20,11 @@ class Walk:
     """A rollout over time."""
 
     def __init__(self, rollout: Rollout = ROLLOUT, *, canary: bool = True) -> None:
-        self.rollout = rollout
-        self.canary = canary
-        self.status: RolloutStatus = begin(NOW)
+        self.rollout = rollout if canary else at_once(rollout)
+        self.status: RolloutStatus = begin(self.rollout, NOW)
 
     def sees(self, sight: Sight, now: datetime) -> Move:
-        move = advance(self.status, self.rollout, sight, now, canary=self.canary)
+        move = advance(self.status, self.rollout, sight, now)
         self.status = move.status
         return move
 
@@ -113,6 +112,6 @@ def test_a_restart_changes_nothing(sight: Sight) -> None:
     walk = Walk()
     walk.sees(READY[10], later(seconds=5))
     again = RolloutStatus.model_validate(walk.status.document())
-    assert advance(again, ROLLOUT, sight, later(seconds=9), canary=True) == advance(
-        walk.status, ROLLOUT, sight, later(seconds=9), canary=True
+    assert advance(again, ROLLOUT, sight, later(seconds=9)) == advance(
+        walk.status, ROLLOUT, sight, later(seconds=9)
     )

@@ -211,7 +211,8 @@ def _weight_not_there(case: Case) -> Decision | None:
     wanted = case.mirror or case.weight
     if case.sight.percent == wanted:
         return None
-    phase = "Promoting" if case.baking else case.status.phase
+    phase = case.status.phase if case.status.paused_by else _phase(case)
+    phase = "Promoting" if case.baking else phase
     message = f"waiting for {wanted} % of the requests to reach it"
     return case.decision("Hold", "WaitingForWeight", message, phase=phase, step_started_at=None)
 

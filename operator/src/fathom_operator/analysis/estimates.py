@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 #: Before there are many windows, they are taken as though as many more had been seen with this effect.
@@ -19,6 +20,10 @@ _PRIOR_EFFECT: Final = 1.5
 #: Fewer windows than this say nothing about how they vary.
 _LEAST_WINDOWS: Final = 12
 _ITERATIONS: Final = 30
+#: Beyond this correlation of neighbours a step is too short to tell drift from difference.
+_MOST_ALIKE: Final = 0.9
+#: An exponent that no quantile needs: what would take it is no bound.
+_NO_BOUND: Final = 50.0
 
 Vector = tuple[float, ...]
 
@@ -53,6 +58,51 @@ def design_effect(candidate: Estimate, stable: Estimate) -> float:
         return _PRIOR_EFFECT
     moves = [c - s for c, s in zip(candidate.influences, stable.influences, strict=True)]
     return _largest([(move / math.sqrt(variance),) for move in moves])
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A design effect of what lasts for minutes, and of how many independent looks at it that tells."""
+
+    effect: float
+    freedom: float
+
+    def widened(self, critical: float) -> float:
+        """Return the effect times `critical`, a squared normal quantile, as Student's t would have it.
+
+        The part of the variance that windows showed is known no better than their number allows, the part of
+        independent requests exactly: Satterthwaite 1946 for the degrees of freedom, Wallace 1959 for t.
+        """
+        if self.freedom <= 0:
+            return math.inf
+        if self.effect <= 1:
+            return critical
+        freedom = self.freedom * (self.effect / (self.effect - 1)) ** 2
+        exponent = critical / freedom * ((8 * freedom + 3) / (8 * freedom + 1)) ** 2
+        return self.effect * freedom * math.expm1(exponent) if exponent < _NO_BOUND else math.inf
+
+
+def drift(candidate: Estimate, stable: Estimate) -> Drift:
+    """Return the design effect where windows that follow each other are alike: a pod is slow for minutes.
+
+    Few long runs cannot be seen by joining windows. So what varies beyond independent requests is taken for
+    an autoregression of order one (Andrews & Monahan 1992), with the upper 95 % bound of its coefficient,
+    whose estimate is too low (corrected after Kendall 1954). Too few windows bound nothing.
+    """
+    effect = design_effect(candidate, stable)
+    variance = candidate.variance + stable.variance
+    windows = len(candidate.influences)
+    if variance <= 0 or windows < _LEAST_WINDOWS:
+        return Drift(effect, 0.0)
+    moves = [c - s for c, s in zip(candidate.influences, stable.influences, strict=True)]
+    squares = math.fsum(move * move for move in moves)
+    lagged = math.fsum(a * b for a, b in pairwise(moves)) / squares if squares > 0 else 0.0
+    alike = max(0.0, (windows * lagged + 1) / (windows - 3)) + 1.645 / math.sqrt(windows)
+    alike = min(_MOST_ALIKE, alike)
+    excess = max(0.0, squares / variance * windows / (windows - 1) - 1)
+    lasting = 1 + excess * (1 + alike) / (1 - alike)
+    freedom = (windows - 1) * (1 - alike**2) / (1 + alike**2)
+    return Drift(max(effect, lasting), max(1.0, freedom))
 
 
 def design_effect_of_vectors(moves: Sequence[Vector], variances: Sequence[float]) -> float:

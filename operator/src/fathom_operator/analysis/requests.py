@@ -8,7 +8,7 @@ from typing import Final
 
 from fathom_operator.analysis.comparison import Comparison, Missing, compare_rates
 from fathom_operator.analysis.counts import Counts, Histogram, NotComparableError, merged
-from fathom_operator.analysis.estimates import Estimate, design_effect, rate
+from fathom_operator.analysis.estimates import Estimate, drift, rate
 from fathom_operator.analysis.sequential import critical_value
 from fathom_operator.analysis.windows import Window
 
@@ -53,7 +53,8 @@ def latency(share: float) -> Callable[[Sequence[Window], float, float], Comparis
 
     A ratio m of the two quantiles is excluded where the share of the candidate's requests that are slower
     than m times the quantile of stable is too far from `1 - share`. So quantiles are compared by counting
-    (Howard & Ramdas 2022), which needs no density; the distance is held against the normal mixture.
+    (Howard & Ramdas 2022), which needs no density; the distance is held against the normal mixture, widened
+    as Student's t for how few windows tell how long slow minutes last.
     """
 
     def compare(windows: Sequence[Window], alpha: float, planned: float) -> Comparison | Missing:
@@ -68,12 +69,12 @@ def latency(share: float) -> Callable[[Sequence[Window], float, float], Comparis
             return Missing(
                 f"the latency of the stable version is beyond its last bucket, {stable.edges[-1]:g} s"
             )
-        effect = design_effect(
+        lasting = drift(
             _slower([w.candidate.latency for w in windows], q_candidate),
             _slower([w.stable.latency for w in windows], q_stable),
         )
         fewest = min(candidate.size, stable.size)
-        critical = effect * critical_value(fewest, planned, 2 * alpha)
+        critical = lasting.widened(critical_value(fewest, planned, 2 * alpha))
 
         def excess(ratio: float) -> float:
             """Return by how many times its bound the candidate's share of slower requests is off, signed."""
@@ -93,7 +94,7 @@ def latency(share: float) -> Callable[[Sequence[Window], float, float], Comparis
             candidate.size,
             fewest,
             1,
-            effect,
+            lasting.effect,
             early=len(windows) >= _EARLIEST_WINDOWS and (1 - share) * fewest >= _EARLIEST_SLOWER,
         )
 

@@ -110,10 +110,18 @@ class Kube:
         path = resource.path(meta.get("namespace"), meta["name"], subresource)
         return self._call("PATCH", path, query, obj, _APPLY)
 
-    def patch(self, resource: Resource, namespace: str | None, name: str, changes: Obj) -> Obj:
-        """Merge `changes` into an object."""
+    def patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        changes: Obj,
+        *,
+        manager: str = FIELD_MANAGER,
+    ) -> Obj:
+        """Merge `changes` into an object, in the name of `manager`."""
         path = resource.path(namespace, name)
-        return self._call("PATCH", path, {"fieldManager": FIELD_MANAGER}, changes, _MERGE)
+        return self._call("PATCH", path, {"fieldManager": manager}, changes, _MERGE)
 
     def delete(
         self, resource: Resource, namespace: str | None, name: str, only_if: Obj | None = None

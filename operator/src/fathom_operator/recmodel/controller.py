@@ -7,7 +7,9 @@ from fathom_operator.kube.resources import REC_MODELS
 from fathom_operator.plan import Key, Plan
 from fathom_operator.platform import Platform
 from fathom_operator.recmodel.decide import decide, refuse
+from fathom_operator.recmodel.evidence import Evidences
 from fathom_operator.recmodel.observe import RecModelSeen, observe
+from fathom_operator.recmodel.scraper import PodScraper, Scraper
 from fathom_operator.reports import Reports
 from fathom_operator.times import Clock, utc_now
 
@@ -17,15 +19,22 @@ class RecModelController:
 
     resource = REC_MODELS
 
-    def __init__(self, platform: Platform, reports: Reports, clock: Clock = utc_now) -> None:
-        """Take what decisions know of the installation and where pods' reports are kept."""
+    def __init__(
+        self,
+        platform: Platform,
+        reports: Reports,
+        clock: Clock = utc_now,
+        scraper: Scraper | None = None,
+    ) -> None:
+        """Take what decisions know of the installation, where pods' reports are kept and what reads pods."""
+        self._evidences = Evidences(scraper or PodScraper())
         self._platform = platform
         self._reports = reports
         self._clock = clock
 
     def observe(self, kube: Kube, key: Key) -> RecModelSeen | None:
         """Return the RecModel and what it owns, None if it is gone."""
-        return observe(kube, self._reports, self._clock, key)
+        return observe(kube, self._reports, self._evidences, self._clock, key)
 
     def decide(self, seen: RecModelSeen) -> Plan:
         """Return what shall be."""

@@ -11,20 +11,23 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from fathom_api import Reason, RecModelSpec, RecModelStatus
-from fathom_api.recmodel import Rejection, RolloutStatus, Stage, Version
+from fathom_api.recmodel import Rejection, Stage, Version
+from fathom_operator.analysis.decide import Command
 from fathom_operator.conditions import State
 from fathom_operator.failures import Failure
 from fathom_operator.kube.resources import INFERENCE_SERVICES
 from fathom_operator.plan import Plan, Ref
 from fathom_operator.platform import Platform
+from fathom_operator.recmodel.commands import command, said
 from fathom_operator.recmodel.course import Course
 from fathom_operator.recmodel.gate import failed
 from fathom_operator.recmodel.launcher import missing, together
 from fathom_operator.recmodel.needs import Needs, needs
 from fathom_operator.recmodel.observe import RecModelSeen
 from fathom_operator.recmodel.retrain import in_use, look_again, scheduled
+from fathom_operator.recmodel.rollout import Move
 from fathom_operator.recmodel.serve import Served, Situation, nothing, serve
-from fathom_operator.recmodel.status import finished
+from fathom_operator.recmodel.status import finished, passed, paused
 from fathom_operator.recmodel.train import all_measured, judged, progress, superfluous_now
 from fathom_operator.recmodel.versions import active_rejection, promoted, version_name, with_rejection
 from fathom_operator.times import text
@@ -54,7 +57,7 @@ def decide(seen: RecModelSeen, platform: Platform) -> Plan:
     if seen.spec is None:
         return refuse(seen, seen.invalid)
     try:
-        status = scheduled(seen, seen.spec)
+        status = scheduled(seen, seen.spec).model_copy(update={"obeyed": said(seen.annotations)})
     except ValueError as error:
         return refuse(seen, str(error))
     needed = needs(seen)
@@ -208,19 +211,22 @@ def _served(seen: RecModelSeen, spec: RecModelSpec, want: Want, platform: Platfo
     if seen.not_installed and (want.deploy or want.status.stable):
         return _mode_missing(seen, spec, want)
     situation = _situation(seen, spec, platform, want.status, want.deploy)
+    if situation is not None:
+        situation = replace(situation, command=_command(seen))
     served = Served() if situation is None else serve(situation)
     if want.deploy is None or served.move is None:
         return _still(seen, want, served)
+    want, candidate = replace(want, status=_with_analysis(want.status, served.move)), want.deploy
     match served.move.verdict:
         case "Going":
-            return _going(seen, want, served, served.move.status)
+            return _going(seen, want, served, served.move)
+        case "Paused":
+            return paused(seen, want.status, candidate, served, served.move)
         case "Promoted":
-            status = promoted(want.status, want.deploy, text(seen.now))
-            stage, why, state = "Serving", Failure(Reason.SERVING, f"{want.deploy.name} is served"), "Ready"
+            status = promoted(want.status, candidate, text(seen.now))
+            stage, why, state = "Serving", Failure(Reason.SERVING, f"{candidate.name} is served"), "Ready"
         case "Rejected":
-            rejection = _rejection(
-                seen, want.status, want.deploy.name, Reason.CANDIDATE_NOT_READY, served.move.message
-            )
+            rejection = _rejection(seen, want.status, candidate.name, served.move.reason, served.move.message)
             rejected = _rejected(with_rejection(want.status, rejection), rejection, ())
             status, stage, why, state = rejected.status, rejected.stage, rejected.why, rejected.state
     settled = _situation(seen, spec, platform, status, None)
@@ -243,14 +249,28 @@ def _situation(
     )
 
 
-def _going(seen: RecModelSeen, want: Want, served: Served, rollout: RolloutStatus) -> Plan:
+def _command(seen: RecModelSeen) -> Command | None:
+    """Return what people say to the rollout under way, if it is new."""
+    return command(seen.annotations, seen.status.obeyed) if seen.status.rollout is not None else None
+
+
+def _with_analysis(status: RecModelStatus, move: Move) -> RecModelStatus:
+    """Return `status` with what was measured; what the last step measured stays until the next begins."""
+    kept = [] if status.rollout is None else status.analysis
+    return status.model_copy(update={"analysis": list(move.results) or kept})
+
+
+def _going(seen: RecModelSeen, want: Want, served: Served, move: Move) -> Plan:
+    rollout = move.status
     starting = rollout.phase == "Starting"
     stage: Stage = "Deploying" if starting else "RollingOut"
     reason = Reason.DEPLOYING if starting else Reason.ROLLING_OUT
     name = want.deploy.name if want.deploy else ""
     status = want.status.model_copy(update={"rollout": rollout})
     why = Failure(reason, f"{name}: {served.message}")
-    return finished(seen, status, stage, "Reconciling", why, serving=served)
+    plan = finished(seen, status, stage, "Reconciling", why, serving=served)
+    note = passed(name, seen.status.rollout, move)
+    return replace(plan, events=(*plan.events, *note))
 
 
 def _still(seen: RecModelSeen, want: Want, served: Served) -> Plan:

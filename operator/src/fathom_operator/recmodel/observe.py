@@ -7,6 +7,7 @@ from typing import Final
 
 from fathom_api import CaptionJobStatus, ConditionType, RecModelSpec, RecModelStatus
 from fathom_api.captionjob import FeatureArtifact
+from fathom_api.recmodel import Rollout
 from fathom_operator.conditions import find
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.resources import (
@@ -35,6 +36,7 @@ from fathom_operator.observation import (
 )
 from fathom_operator.owner import owner_of
 from fathom_operator.plan import Key
+from fathom_operator.recmodel.evidence import Evidences, Shown
 from fathom_operator.recmodel.services import RevisionView, ServiceView, revision_view, service_view
 from fathom_operator.reports import Reports
 from fathom_operator.times import Clock
@@ -72,26 +74,34 @@ class RecModelSeen(Seen[RecModelSpec, RecModelStatus]):
     not_installed: tuple[str, ...] = ()
     #: Kinds beside Job that the cluster has for several nodes; not looked for where one is asked for.
     launchers: frozenset[str] = frozenset()
+    #: What the candidate has shown in this step of its rollout.
+    shown: Shown = field(default_factory=Shown)
 
 
-def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> RecModelSeen | None:
+def observe(
+    kube: Kube, reports: Reports, evidences: Evidences, clock: Clock, key: Key
+) -> RecModelSeen | None:
     """Return the RecModel and what it owns, None if it is gone."""
     obj = read(kube, REC_MODELS, key)
     if obj is None:
+        evidences.forget(key)
         return None
     owner = owner_of(obj)
     children = owned(kube, owner, _OWNED)
     spec, invalid = parse_spec(RecModelSpec, obj)
     revisions = kube.items(REVISIONS, key.namespace, owner.selector) if _knative(spec) else []
+    status, pods = parse_status(RecModelStatus, obj), pods_of(kube, owner)
+    rollout = spec.serving.rollout if spec and spec.serving else Rollout()
+    shown = evidences.look(key, rollout, status, pods, clock())
     return RecModelSeen(
         obj=obj,
         spec=spec,
         invalid=invalid,
-        status=parse_status(RecModelStatus, obj),
+        status=status,
         now=clock(),
         children=children,
         jobs=jobs_in(children),
-        pods=pods_of(kube, owner),
+        pods=pods,
         missing_claims=missing_claims(kube, key.namespace, obj.get("spec", {})),
         reports=dict(reports.of(key)),
         captions={name: _captions(kube, key.namespace, name) for name in _names(spec)},
@@ -99,6 +109,7 @@ def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> RecModelSee
         revisions={revision["metadata"]["name"]: revision_view(revision) for revision in revisions},
         not_installed=_not_installed(kube, spec),
         launchers=_launchers(kube, spec),
+        shown=shown,
     )
 
 

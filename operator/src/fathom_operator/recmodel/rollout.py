@@ -1,96 +1,102 @@
-"""The walk of a candidate from no requests to all, by readiness and time; pure, time is an argument.
+"""The walk of a candidate from no requests to all, as KServe in Knative mode can take it; pure.
 
-Starting: the candidate is deployed and not ready. Stepping: it is ready at a weight, for as long as the
-step says. Promoting: it shall get all requests. Losing readiness leads back to Starting, with a deadline of
-its own.
+`analysis.decide` says what to do next; here it is told what is seen, and its answer
+becomes a share for KServe.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
-from fathom_api.recmodel import Rollout, RolloutStatus, RolloutStep
+from fathom_api.analysis import AnalysisResult
+from fathom_api.recmodel import Rollout, RolloutStatus
 from fathom_api.types import seconds
-from fathom_operator.times import seconds_since, text
+from fathom_operator.analysis import decide as rules
+from fathom_operator.analysis.decide import Action, Command, Sight
+from fathom_operator.analysis.judge import Seen, judge
+from fathom_operator.recmodel.evidence import Shown
 
+__all__ = ["Move", "Sight", "advance", "at_once", "begin"]
 
-@dataclass(frozen=True)
-class Sight:
-    """What can be seen of a candidate."""
-
-    ready: bool
-    #: Share of the requests it gets, in percent.
-    percent: int
-    #: Why it is not ready, if anybody says.
-    message: str = ""
+#: Knative stops the pods of a revision that gets no requests, so that while it bakes stable keeps some.
+_BAKING_PERCENT: Final = 99
+_VERDICTS: Final[dict[Action, Literal["Going", "Paused", "Promoted", "Rejected"]]] = {
+    "Hold": "Going",
+    "Advance": "Going",
+    "Pause": "Paused",
+    "Done": "Promoted",
+    "Rollback": "Rejected",
+}
 
 
 @dataclass(frozen=True)
 class Move:
     """What to do next; `percent` is the share the candidate shall get once it is ready, None all of it."""
 
-    verdict: Literal["Going", "Promoted", "Rejected"]
+    verdict: Literal["Going", "Paused", "Promoted", "Rejected"]
+    reason: str
     status: RolloutStatus
     percent: int | None = None
     message: str = ""
     look_again: float | None = None
+    #: What the metrics say at this look.
+    results: Sequence[AnalysisResult] = field(default_factory=tuple[AnalysisResult, ...])
+
+    @property
+    def passes(self) -> bool:
+        """Return whether a step was passed just now."""
+        return self.reason in {"StepPassed", "PromotedByUser"}
 
 
-def begin(now: datetime) -> RolloutStatus:
+def begin(rollout: Rollout, now: datetime) -> RolloutStatus:
     """Return the status of a rollout that begins."""
-    return RolloutStatus(phase="Starting", started_at=text(now))
+    return rules.begin(rollout, now)
 
 
-def advance(status: RolloutStatus, rollout: Rollout, sight: Sight, now: datetime, *, canary: bool) -> Move:
-    """Return the next move; without `canary` (nothing is served that needs sparing) there are no steps."""
-    steps = rollout.steps if canary else []
-    if not sight.ready:
-        return _not_ready(status, rollout, steps, sight, now)
-    return _ready(status.model_copy(update={"weight": sight.percent}), steps, sight, now)
+def at_once(rollout: Rollout) -> Rollout:
+    """Return the rollout where nothing is served that needs sparing: no steps, nothing to compare with."""
+    return rollout.model_copy(update={"steps": [], "analysis": [], "shadow": None, "bake": "0s"})
 
 
-def _not_ready(
-    status: RolloutStatus, rollout: Rollout, steps: Sequence[RolloutStep], sight: Sight, now: datetime
+def advance(
+    status: RolloutStatus,
+    rollout: Rollout,
+    sight: Sight,
+    now: datetime,
+    *,
+    shown: Shown | None = None,
+    command: Command | None = None,
 ) -> Move:
-    if status.phase != "Starting":
-        again = {"phase": "Starting", "started_at": text(now), "step_started_at": None}
-        status = status.model_copy(update=again)
-    status = status.model_copy(update={"weight": sight.percent})
-    left = seconds(rollout.progress_deadline) - seconds_since(status.started_at or text(now), now)
-    why = f": {sight.message}" if sight.message else ""
-    if left <= 0:
-        return Move("Rejected", status, message=f"not ready within {rollout.progress_deadline}{why}")
-    return Move("Going", status, _percent(steps, status.step), f"waiting for it to be ready{why}", left)
+    """Return the next move; `shown` is what this candidate has shown in this step."""
+    baking = status.step >= len(rollout.steps) and seconds(rollout.bake) > 0
+    if baking and sight.percent == _BAKING_PERCENT:
+        sight = replace(sight, percent=100)
+    results: list[AnalysisResult] = []
+    if shown is not None and shown.step == status.step:
+        sight = replace(sight, samples=int(shown.evidence.candidate_requests()), restarts=shown.restarts)
+        if status.step_started_at is not None and shown.at is not None:
+            # As of the look, not of now: in between nothing new is known, and nothing new is written.
+            results = judge(rollout, Seen(shown.evidence, status.step), shown.at)
+    decision = rules.decide(rollout, status, sight, results, now, command)
+    return Move(
+        _VERDICTS[decision.action],
+        decision.reason,
+        decision.status,
+        _percent(rollout, decision),
+        decision.message,
+        _soonest(decision.look_again, seconds(rollout.interval) if rollout.analysis else None),
+        results,
+    )
 
 
-def _ready(status: RolloutStatus, steps: Sequence[RolloutStep], sight: Sight, now: datetime) -> Move:
-    last = status.step >= len(steps)
-    phase = "Promoting" if last else "Stepping"
-    percent = _percent(steps, status.step)
-    wanted = 100 if percent is None else percent
-    if sight.percent != wanted:
-        status = status.model_copy(update={"phase": phase, "step_started_at": None})
-        return Move("Going", status, percent, f"waiting for {wanted} % of the requests to reach it")
-    if last:
-        return Move("Promoted", status.model_copy(update={"phase": phase}))
-    started = status.step_started_at or text(now)
-    left = seconds(steps[status.step].pause) - seconds_since(started, now)
-    if left > 0:
-        status = status.model_copy(update={"phase": phase, "step_started_at": started})
-        return Move("Going", status, percent, f"{wanted} % of the requests reach it", left)
-    return _next_step(status, steps)
+def _percent(rollout: Rollout, decision: rules.Decision) -> int | None:
+    if decision.status.step < len(rollout.steps):
+        return decision.weight
+    return _BAKING_PERCENT if seconds(rollout.bake) > 0 and decision.action != "Done" else None
 
 
-def _next_step(status: RolloutStatus, steps: Sequence[RolloutStep]) -> Move:
-    step = status.step + 1
-    phase = "Promoting" if step >= len(steps) else "Stepping"
-    status = status.model_copy(update={"phase": phase, "step": step, "step_started_at": None})
-    percent = _percent(steps, step)
-    return Move("Going", status, percent, f"raising its share of the requests to {percent or 100} %")
-
-
-def _percent(steps: Sequence[RolloutStep], step: int) -> int | None:
-    return steps[step].weight if step < len(steps) else None
+def _soonest(*moments: float | None) -> float | None:
+    return min((m for m in moments if m is not None), default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from fathom_api.recmodel import RolloutStatus, Serving, Version
+from fathom_operator.analysis.decide import Command
 from fathom_operator.kube.resources import INFERENCE_SERVICES, SERVICES, Obj
 from fathom_operator.plan import Ref
 from fathom_operator.platform import Platform
@@ -16,7 +17,7 @@ from fathom_operator.recmodel.predictor import (
     standard_name,
     standard_service,
 )
-from fathom_operator.recmodel.rollout import Move, Sight, advance, begin
+from fathom_operator.recmodel.rollout import Move, Sight, advance, at_once, begin
 from fathom_operator.recmodel.services import ServiceView
 from fathom_operator.times import seconds_since
 
@@ -35,6 +36,8 @@ class Situation:
     before: Version | None = None
     candidate: Version | None = None
     rollout: RolloutStatus | None = None
+    #: What people have told the rollout and it has not obeyed yet.
+    command: Command | None = None
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,7 @@ def _knative(it: Situation) -> Served:
         back = _knative_stable(it, it.stable, view)
         waiting = f"{it.candidate.name} waits until {it.stable.name} has all requests. {back.message}".strip()
         return replace(back, message=waiting)
-    sight = _knative_sight(it.seen, view, it.candidate)
-    rollout = it.rollout or begin(it.seen.now)
-    move = advance(rollout, it.serving.rollout, sight, it.seen.now, canary=it.stable is not None)
+    move = _knative_move(it, view, it.candidate)
     return Served(
         desired=(
             knative_service(it.seen.owner, it.serving, it.candidate, it.platform, percent=move.percent),
@@ -86,6 +87,14 @@ def _knative(it: Situation) -> Served:
         move=move,
         look_again=move.look_again,
     )
+
+
+def _knative_move(it: Situation, view: ServiceView | None, candidate: Version) -> Move:
+    rollout = it.serving.rollout if it.stable is not None else at_once(it.serving.rollout)
+    status = it.rollout or begin(rollout, it.seen.now)
+    shown = it.seen.shown if it.seen.shown.candidate == candidate.name and it.rollout else None
+    sight = _knative_sight(it.seen, view, candidate)
+    return advance(status, rollout, sight, it.seen.now, shown=shown, command=it.command)
 
 
 def _knative_stable(it: Situation, stable: Version, view: ServiceView | None) -> Served:
@@ -128,7 +137,8 @@ def _knative_sight(seen: RecModelSeen, view: ServiceView | None, candidate: Vers
     ready = latest is not None and latest.ready and (latest.version, latest.digest) == made_of
     created = seen.revisions.get(view.latest_created or "")
     ours = created is not None and created.version == candidate.name and not created.ready
-    return Sight(ready, percent, created.message if created and ours else view.message)
+    message = created.message if created and ours else view.message
+    return Sight(ready, percent, message=message)
 
 
 def _answers(seen: RecModelSeen, view: ServiceView | None) -> bool:
@@ -154,7 +164,9 @@ def _standard(it: Situation) -> Served:
     if it.candidate is not None:
         # The Service switches as a whole: a candidate that is ready has, so to say, all requests.
         sight = _standard_sight(it.seen, it.candidate)
-        move = advance(it.rollout or begin(it.seen.now), it.serving.rollout, sight, it.seen.now, canary=False)
+        rollout = at_once(it.serving.rollout)
+        status = it.rollout or begin(rollout, it.seen.now)
+        move = advance(status, rollout, sight, it.seen.now, command=it.command)
     stable = _standard_sight(it.seen, it.stable) if it.stable else Sight(ready=False, percent=0)
     delete, linger = _standard_leftovers(it)
     return Served(
@@ -173,7 +185,7 @@ def _standard_sight(seen: RecModelSeen, version: Version) -> Sight:
     pods = [pod for pod in seen.pods if (pod.stage, pod.run) == (STAGE, version.name)]
     ready = view is not None and view.ready and any(pod.ready and not pod.deleting for pod in pods)
     problem = next((pod.problem.message for pod in pods if pod.problem), view.message if view else "")
-    return Sight(ready, 100 if ready else 0, problem)
+    return Sight(ready, 100 if ready else 0, message=problem)
 
 
 def _standard_leftovers(it: Situation) -> tuple[tuple[Ref, ...], float | None]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fathom_api import ConditionType, Reason, RecModelStatus
-from fathom_api.recmodel import Stage
+from fathom_api.recmodel import RolloutStatus, Stage, Version
 from fathom_operator.conditions import Claim, State, find, merge, summary
 from fathom_operator.failures import Failure
 from fathom_operator.notes import changed
-from fathom_operator.plan import Plan
+from fathom_operator.plan import Note, Plan
 from fathom_operator.recmodel.gate import failed
 from fathom_operator.recmodel.observe import RecModelSeen
+from fathom_operator.recmodel.rollout import Move
 from fathom_operator.recmodel.serve import Served
 
 
@@ -44,6 +45,27 @@ def finished(
         events=changed(seen.status.conditions, conditions),
         look_again=serving.look_again if serving else None,
     )
+
+
+def paused(
+    seen: RecModelSeen, status: RecModelStatus, candidate: Version, served: Served, move: Move
+) -> Plan:
+    """Return the plan while the rollout waits for people, or for more to be known."""
+    status = status.model_copy(update={"rollout": move.status})
+    state: State = "Suspended" if move.status.paused_by == "User" else "Stalled"
+    what = "resume" if move.status.paused_by == "User" else "resume, promote or abort"
+    at = f"paused at {move.status.weight} % of the requests"
+    message = f"{candidate.name} is {at}: {move.message}. To go on: kubectl fathom {what} {seen.owner.name}"
+    return finished(seen, status, "RollingOut", state, Failure(move.reason, message), serving=served)
+
+
+def passed(name: str, before: RolloutStatus | None, move: Move) -> tuple[Note, ...]:
+    """Return an Event about a step that was passed, with what was measured in it."""
+    if before is None or not move.passes:
+        return ()
+    measured = "; ".join(f"{r.metric}: {r.message}" for r in move.results)
+    message = f"{name} at {before.weight} %: {move.message}"
+    return (Note("Normal", move.reason, f"{message}. {measured}" if measured else message),)
 
 
 def _trained(status: RecModelStatus) -> Claim:

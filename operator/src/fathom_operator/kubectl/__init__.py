@@ -1,0 +1,1 @@
+"""`kubectl fathom`: what a rollout does, and what it shall do."""

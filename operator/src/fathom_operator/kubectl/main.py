@@ -1,0 +1,163 @@
+"""`kubectl-fathom`, which kubectl finds by its name: `kubectl fathom status movies`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TextIO
+
+import kubernetes.client
+import kubernetes.config
+from kubernetes.config import ConfigException
+
+from fathom_api import Annotations, RecModelSpec, RecModelStatus
+from fathom_operator.kube.client import Kube
+from fathom_operator.kube.errors import KubeError
+from fathom_operator.kube.resources import REC_MODELS, Obj
+from fathom_operator.kubectl.view import history_lines, status_lines
+from fathom_operator.observation import parse_spec, parse_status
+from fathom_operator.times import Clock, utc_now
+
+_MANAGER: Final = "kubectl-fathom"
+_COMMANDS: Final = {
+    "promote": (Annotations.PROMOTE, "skip what is left of the steps; told again, of the bake"),
+    "pause": (Annotations.PAUSE, "stay at this share; what is worse is taken back all the same"),
+    "resume": (Annotations.RESUME, "go on"),
+    "abort": (Annotations.ABORT, "take the candidate back"),
+    "retry": (Annotations.RETRY, "try again what failed or was rejected"),
+}
+_SHOWS: Final = {
+    "status": "show what a RecModel does",
+    "watch": "show it until its rollout is over",
+    "history": "show the versions that were served or rejected",
+}
+_CLEAR: Final = "\033[H\033[J"
+_SECONDS: Final = 1.0
+
+
+class RefusedError(Exception):
+    """What was asked for makes no sense now; the message says why and what does."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The commands, on one API server."""
+
+    kube: Kube
+    namespace: str
+    out: TextIO
+    clock: Clock = utc_now
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(self, verb: str, name: str) -> None:
+        """Carry out a command.
+
+        Raises:
+            RefusedError: it makes no sense now.
+            KubeError: the API server refuses it or does not answer.
+        """
+        if verb in _COMMANDS:
+            self._tell(verb, name)
+        elif verb == "watch":
+            self._watch(name)
+        elif verb == "history":
+            self._print(history_lines(self._status(self._get(name)), self.clock()))
+        else:
+            self._print(self._lines(self._get(name), colour=self.out.isatty()))
+
+    def _watch(self, name: str) -> None:
+        """Draw the status anew each second where there is a terminal; else print it whenever it changes."""
+        live, before, rolled = self.out.isatty(), list[str](), False
+        while True:
+            obj = self._get(name)
+            lines = self._lines(obj, colour=live)
+            if live:
+                self.out.write(_CLEAR)
+            if live or lines != before:
+                self._print(lines)
+            before = lines
+            status = self._status(obj)
+            if rolled and status.rollout is None:
+                return
+            rolled = rolled or status.rollout is not None
+            if not rolled and status.stage in {"Serving", "Complete", "Rejected", "Failed"}:
+                return
+            self.sleep(_SECONDS)
+
+    def _tell(self, verb: str, name: str) -> None:
+        status = self._status(self._get(name))
+        if verb == "retry":
+            if status.stage not in {"Rejected", "Failed"}:
+                raise RefusedError(f"{name} has nothing to try again: its stage is {status.stage}")
+        elif status.rollout is None:
+            raise RefusedError(f"{name} has no rollout to {verb}: its stage is {status.stage}")
+        elif verb == "resume" and status.rollout.phase != "Paused":
+            raise RefusedError(f"{name} is not paused: its rollout is {status.rollout.phase}")
+        value = self.clock().isoformat(timespec="milliseconds")
+        changes = {"metadata": {"annotations": {_COMMANDS[verb][0]: value}}}
+        self.kube.patch(REC_MODELS, self.namespace, name, changes, manager=_MANAGER)
+        self._print([f"{name}: told to {verb}; see kubectl fathom watch {name}"])
+
+    def _get(self, name: str) -> Obj:
+        obj = self.kube.get(REC_MODELS, self.namespace, name)
+        if obj is None:
+            raise RefusedError(
+                f"no RecModel {name} in namespace {self.namespace}: kubectl get recmodels -n {self.namespace}"
+            )
+        return obj
+
+    def _lines(self, obj: Obj, *, colour: bool) -> list[str]:
+        spec, invalid = parse_spec(RecModelSpec, obj)
+        if spec is None:
+            raise RefusedError(f"the spec is of another version of Fathom than this plugin: {invalid}")
+        name = obj["metadata"]["name"]
+        return status_lines(name, spec, self._status(obj), self.clock(), colour=colour)
+
+    def _status(self, obj: Obj) -> RecModelStatus:
+        return parse_status(RecModelStatus, obj)
+
+    def _print(self, lines: Sequence[str]) -> None:
+        self.out.write("\n".join(lines) + "\n")
+        self.out.flush()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    out = argparse.ArgumentParser(prog="kubectl fathom", description="Rollouts of RecModels.")
+    verbs = out.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    for verb, words in {**_SHOWS, **{verb: words for verb, (_, words) in _COMMANDS.items()}}.items():
+        sub = verbs.add_parser(verb, help=words, description=words)
+        sub.add_argument("name", help="of the RecModel")
+        sub.add_argument("-n", "--namespace", help="default: that of the context")
+        sub.add_argument("--context", help="of the kubeconfig; default: the current one")
+        sub.add_argument("--kubeconfig", help="default: $KUBECONFIG, or ~/.kube/config")
+    return out
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the plugin; exits with 1 and a sentence where it cannot."""
+    given = parser().parse_args(arguments)
+    try:
+        kube, namespace = _connect(given.kubeconfig, given.context)
+        Plugin(kube, given.namespace or namespace, sys.stdout).run(given.verb, given.name)
+    except (RefusedError, ConfigException, KubeError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _connect(kubeconfig: str | None, context: str | None) -> tuple[Kube, str]:
+    """Return a client and the namespace of its context."""
+    configuration = kubernetes.client.Configuration()
+    kubernetes.config.load_kube_config(kubeconfig, context, client_configuration=configuration)
+    listed: Any = kubernetes.config.list_kube_config_contexts(kubeconfig)
+    contexts, current = listed
+    chosen = next((each for each in contexts if each["name"] == context), current)
+    return Kube(configuration), chosen["context"].get("namespace") or "default"
+
+
+if __name__ == "__main__":
+    main()
