@@ -26,7 +26,7 @@ from fathom.ranking.checkpoint import Checkpoints
 from fathom.ranking.inputs import Inputs, Job
 from fathom.ranking.model import Ranker
 from fathom.ranking.prepare import Prepared, prepare
-from fathom.ranking.scorer import tensors
+from fathom.ranking.items import tensors
 from fathom.ranking.training import Trainer
 from fathom_api.learning import Training
 from fathom_api.tasks import TrainTask

@@ -89,7 +89,7 @@ def metrics_text(version: str = "v-1") -> str:
     for protocol, seconds in (("v1", 0.0078125), ("v1", 0.0625), ("v2", 0.0625), ("v2", 7.0)):
         latency.labels("shop", version, protocol).observe(seconds)
     outcome = Histogram(
-        "fathom_serving_feedback_score", "", [*labels, "label"], buckets=(0.5, 1.0), registry=registry
+        "fathom_serving_outcome_score", "", [*labels, "label"], buckets=(0.5, 1.0), registry=registry
     )
     outcome.labels("shop", version, "1").observe(0.75)
     outcome.labels("shop", version, "0").observe(0.25)

@@ -18,7 +18,7 @@ UNKNOWN: Final = "fathom_serving_unknown_items_total"
 LATENCY: Final = "fathom_serving_latency_seconds"
 SCORES: Final = "fathom_serving_score"
 #: A histogram of the scores whose outcome is known, by `label`: 1 where it turned out well, 0 where not.
-OUTCOMES: Final = "fathom_serving_feedback_score"
+OUTCOMES: Final = "fathom_serving_outcome_score"
 _STARTED: Final = "process_start_time_seconds"
 #: Of 4xx too: what a version refuses and another answers is the version's doing. Who asks wrongly asks both.
 _FIRST_ERROR: Final = 400
