@@ -24,9 +24,9 @@ from fathom.ranking import metrics, split
 from fathom.ranking.batches import Pairs, Tables, predict
 from fathom.ranking.checkpoint import Checkpoints
 from fathom.ranking.inputs import Inputs, Job
+from fathom.ranking.items import tensors
 from fathom.ranking.model import Ranker
 from fathom.ranking.prepare import Prepared, prepare
-from fathom.ranking.items import tensors
 from fathom.ranking.training import Trainer
 from fathom_api.learning import Training
 from fathom_api.tasks import TrainTask
