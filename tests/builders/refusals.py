@@ -270,6 +270,12 @@ RULES = (
         "historyItems is for architecture DIN: remove it, or change the architecture",
     ),
     Refusal(
+        "a split that is given nowhere",
+        rec_model(spec__data__split={"strategy": "Given"}),
+        "data.split",
+        "strategy Given needs splitColumn, and no other has one: name the column, or change the strategy",
+    ),
+    Refusal(
         "experts of full rank",
         rec_model(spec__model={"crossExperts": 4}),
         "model",

@@ -23,6 +23,7 @@ from fathom.ranking.architectures import ARCHITECTURES
 from fathom.ranking.batches import Pairs, Tables, batch, predict
 from fathom.ranking.checkpoint import STATE
 from fathom.ranking.command import CHECKPOINTS, train
+from fathom.ranking.items import tensors
 from fathom.ranking.launch import TrainingProcessError
 from fathom.ranking.prepare import prepare
 from fathom.ranking.scorer import ScoreRequest
@@ -154,8 +155,8 @@ def test_the_server_scores_as_training_did(
     user, liked = prepared.users.names[3], bundle.read(tmp_path)[1].histories[3]
     at = torch.arange(len(served.item_ids))
     tables = Tables(
-        scorer.tensors(prepared.users.columns),
-        scorer.tensors(prepared.items.columns),
+        tensors(prepared.users.columns),
+        tensors(prepared.items.columns),
         torch.tensor([prepared.items.rows()[name] for name in reversed(liked)]),
     )
     everything = Pairs(torch.full_like(at, 4), at + 1, at * 0, at * 0 + len(liked), at * 0.0)
@@ -199,8 +200,8 @@ class TestFurtherLabels:
         assert info.features.tasks == ["finished"]
         model = bundle.ranker(two_labels / "out", info, parts.weights)
         tables = Tables(
-            scorer.tensors(parts.users.columns),
-            scorer.tensors(parts.items.columns),
+            tensors(parts.users.columns),
+            tensors(parts.items.columns),
             torch.zeros(0).long(),
         )
         at, zero = torch.arange(1, 31), torch.zeros(30).long()
