@@ -10,9 +10,10 @@ from e2e.world import World
 from demo.kube import Object
 from demo.waiting import wait_for
 
-ALONE, TOGETHER = "trained-alone", "trained-together"
-#: Long enough that a pod can be lost on the way.
+ALONE, TOGETHER, LONGER = "trained-alone", "trained-together", "trained-longer"
 TRAINING = {"epochs": 8, "patience": 8}
+#: Long enough that a pod can be lost on the way.
+LONG = {"epochs": 400, "patience": 400}
 
 
 def ranker(world: World, name: str, **training: Any) -> Object:
@@ -34,10 +35,10 @@ def weights(world: World, name: str) -> dict[str, float]:
     return {key: float(value) for key, value in (line.split() for line in lines)}
 
 
-def pods(world: World, name: str) -> list[Object]:
-    """Return the training pods of a RecModel that run."""
+def pods(world: World, name: str, phase: str | None = None) -> list[Object]:
+    """Return the training pods of a RecModel, of one phase if it is given."""
     found = world.kube.list("pods", world.namespace, f"fathom.dev/name={name},fathom.dev/stage=train")
-    return [pod for pod in found if pod["status"].get("phase") == "Running"]
+    return [pod for pod in found if phase in (None, pod["status"].get("phase"))]
 
 
 @pytest.fixture(scope="module")
@@ -47,36 +48,32 @@ def alone(world: World) -> Any:
 
 
 class TestTwoNodes:
-    """Two pods of one training, of which one is lost on the way."""
-
-    def test_they_train_together(self, world: World, alone: Any) -> None:
-        world.kube.apply([ranker(world, TOGETHER, nodes=2)])
-        wait_for("two pods train", lambda: len(pods(world, TOGETHER)) == 2, timeout=600)
-        world.until("recmodel", TOGETHER, lambda s: s.training and s.training.epoch >= 1, "an epoch", 600)
-
-    def test_one_that_is_lost_is_replaced_and_training_goes_on(self, world: World, alone: Any) -> None:
-        lost = max(pods(world, TOGETHER), key=lambda pod: pod["metadata"]["name"])
-        world.kube.delete("pod", lost["metadata"]["name"], world.namespace, "--force", "--grace-period=0")
-        uid = lost["metadata"]["uid"]
-
-        def replaced() -> bool:
-            there = {pod["metadata"]["uid"] for pod in pods(world, TOGETHER)}
-            status = world.status("recmodel", TOGETHER)
-            return (len(there) == 2 and uid not in there) or (
-                status is not None and status.stage == "Complete"
-            )
-
-        wait_for("another pod has taken its place", replaced, timeout=600)
-        world.until_stage("recmodel", TOGETHER, "Complete", timeout=1200)
+    """Two pods of one training; and of a longer one, of which a pod is lost on the way."""
 
     def test_the_model_is_the_one_that_a_single_pod_makes(self, world: World, alone: Any) -> None:
-        status = world.until_stage("recmodel", TOGETHER, "Complete", timeout=60)
+        world.kube.apply([ranker(world, TOGETHER, nodes=2)])
+        status = world.until_stage("recmodel", TOGETHER, "Complete", timeout=1200)
+        assert len(pods(world, TOGETHER)) == 2
         assert status.candidate.name == alone.candidate.name
         assert status.metrics[0].auc == pytest.approx(alone.metrics[0].auc, abs=1e-3)
         together, single = weights(world, TOGETHER), weights(world, ALONE)
         assert together.keys() == single.keys()
         for name, size in single.items():
             assert together[name] == pytest.approx(size, rel=1e-3, abs=1e-3), name
+
+    def test_one_that_is_lost_is_replaced_and_training_goes_on(self, world: World) -> None:
+        world.kube.apply([ranker(world, LONGER, nodes=2, **LONG)])
+        world.until("recmodel", LONGER, lambda s: s.training and s.training.epoch >= 1, "an epoch", 600)
+        lost = max(pods(world, LONGER, "Running"), key=lambda pod: pod["metadata"]["name"])
+        world.kube.delete("pod", lost["metadata"]["name"], world.namespace, "--force", "--grace-period=0")
+        uid = lost["metadata"]["uid"]
+
+        def replaced() -> bool:
+            there = {pod["metadata"]["uid"] for pod in pods(world, LONGER, "Running")}
+            return len(there) == 2 and uid not in there
+
+        wait_for("another pod has taken its place", replaced, timeout=600)
+        world.until_stage("recmodel", LONGER, "Complete", timeout=1200)
 
     def test_where_they_met_is_gone(self, world: World) -> None:
         selector = f"fathom.dev/name={TOGETHER}"
