@@ -13,7 +13,7 @@ from demo.waiting import wait_for
 ALONE, TOGETHER, LONGER = "trained-alone", "trained-together", "trained-longer"
 TRAINING = {"epochs": 8, "patience": 8}
 #: Long enough that a pod can be lost on the way.
-LONG = {"epochs": 400, "patience": 400}
+LONG = {"epochs": 400, "patience": 100}
 
 
 def ranker(world: World, name: str, **training: Any) -> Object:
