@@ -14,6 +14,7 @@ from fathom_operator.kube.resources import Obj, Resource
 from fathom_operator.leader import NotLeaderError
 from fathom_operator.pace import Pace
 from fathom_operator.plan import Children, Key, Note, Plan
+from fathom_operator.times import soonest
 
 _log = logging.getLogger(__name__)
 #: A pod's spec that the API server refused is tried again after this, in case the refusal came from a policy.
@@ -95,7 +96,7 @@ class Reconciler(Generic[SeenT]):
             self._tell(seen.obj, error)
             raise
         self._post(seen.obj, plan.events)
-        look_again = min((s for s in (plan.look_again, wait) if s is not None), default=None)
+        look_again = soonest(plan.look_again, wait)
         return Result(str(plan.status.get("stage", "")), look_again, plan.waits_for)
 
     def _write_status(self, obj: Obj, status: Obj, key: Key) -> float | None:

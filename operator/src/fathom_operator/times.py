@@ -23,6 +23,11 @@ def parse(timestamp: str) -> datetime:
     return datetime.fromisoformat(timestamp)
 
 
+def soonest(*seconds: float | None) -> float | None:
+    """Return the least of `seconds` from now, None where there are none."""
+    return min((s for s in seconds if s is not None), default=None)
+
+
 def seconds_since(timestamp: str, now: datetime) -> float:
     """Return how long ago `timestamp` was."""
     return (now - parse(timestamp)).total_seconds()

@@ -7,7 +7,8 @@ from torch import Tensor
 from fathom.ranking.batches import Pairs, Tables
 from fathom.ranking.layers import ColumnTensors, SparseArch
 from fathom.ranking.model import Ranker
-from fathom.ranking.regularisation import FrequencyPenalty, embedding_tables, occurrences
+from fathom.ranking.occurrences import occurrences, of_both_sides
+from fathom.ranking.regularisation import FrequencyPenalty
 from fathom.ranking.schema import ID, FeatureField, Schema
 from fathom_api.learning import Pooling
 from fathom_api.recmodel import RankerModel
@@ -57,14 +58,20 @@ def test_of_a_mean_a_token_is_its_share_on_average(pooling: Pooling) -> None:
     assert share.tolist()[2:] == [1 / 2, (3 / 2 + 1) / 4, 1, 1]
 
 
+def embeddings(ranker: Ranker) -> list[Tensor]:
+    """Return the tables of users, then those of items."""
+    return [table for table, *_ in of_both_sides(ranker, tables(), pairs([1], [1]))]
+
+
 def pulled(ranker: Ranker, gradients: list[Tensor]) -> list[Tensor]:
     """Return what is added to `gradients` of the tables; λ is 3, item 1 occurs 9 times."""
-    for table, gradient in zip(embedding_tables(ranker), gradients, strict=True):
+    used = of_both_sides(ranker, tables(), pairs([1] * 9, [1] * 9))
+    for (table, *_), gradient in zip(used, gradients, strict=True):
         table.grad = gradient.clone()
-    FrequencyPenalty(ranker, tables(), pairs([1] * 9, [1] * 9), 3.0).add_gradients()
+    FrequencyPenalty(used, 3.0).add_gradients()
     return [
         (table.grad - gradient).to_dense()
-        for table, gradient in zip(embedding_tables(ranker), gradients, strict=True)
+        for (table, *_), gradient in zip(used, gradients, strict=True)
         if table.grad is not None
     ]
 
@@ -73,7 +80,7 @@ def pulled(ranker: Ranker, gradients: list[Tensor]) -> list[Tensor]:
 def test_the_pull_is_strength_over_the_root_of_the_count_where_there_is_a_gradient(
     ranker: Ranker, sparse: bool
 ) -> None:
-    gradients = [torch.zeros_like(table) for table in embedding_tables(ranker)]
+    gradients = [torch.zeros_like(table) for table in embeddings(ranker)]
     gradients[1][2] = 0.5
     given = [g.to_sparse(1) if sparse else g for g in gradients]
     expected = torch.zeros_like(gradients[1])
@@ -85,6 +92,6 @@ def test_the_pull_is_strength_over_the_root_of_the_count_where_there_is_a_gradie
 
 
 def test_what_training_never_meets_is_pulled_as_what_it_meets_once(ranker: Ranker) -> None:
-    gradients = [torch.ones_like(table) for table in embedding_tables(ranker)]
+    gradients = [torch.ones_like(table) for table in embeddings(ranker)]
     added = pulled(ranker, gradients)[1]
     assert torch.allclose(added[3], ranker.item_sparse.table.weight[3].detach() * 3, atol=1e-6)

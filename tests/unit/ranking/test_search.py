@@ -13,8 +13,8 @@ from fathom import manifest
 from fathom.errors import InvalidInputError
 from fathom.ranking import bundle, command, trials
 from fathom.ranking.checkpoint import Checkpoints, State
+from fathom.ranking.figures import SEARCH, SearchResult
 from fathom.ranking.training import DivergedError, Trainer
-from fathom.ranking.trials import SearchResult
 from fathom_api.progress import Outcome
 from fathom_api.tasks import TrainTask
 
@@ -48,7 +48,7 @@ class TestWhatIsFound:
 
     def test_it_is_sealed_with_the_bundle(self, searched: tuple[Path, Outcome]) -> None:
         folder, _ = searched
-        assert trials.RESULT in manifest.verify(folder).files
+        assert SEARCH in manifest.verify(folder).files
         assert [trial.number for trial in found_in(folder).trials] == [0, 1, 2, 3]
 
     def test_the_specs_own_parameters_are_tried_first(self, searched: tuple[Path, Outcome]) -> None:

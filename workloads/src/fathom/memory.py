@@ -24,8 +24,7 @@ def keep_freed() -> None:
     glibc takes fresh pages for every large tensor, and the kernel clears them: that is half the time of a
     convolution. Without glibc nothing changes.
     """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
+    if (libc := _glibc()) is not None:
         libc.mallopt(_MMAP, _LARGE)
         libc.mallopt(_TRIM, 2 * _LARGE - 1)
         # Arenas of other threads than the first hold no large tensor.
@@ -34,8 +33,12 @@ def keep_freed() -> None:
 
 def give_back() -> None:
     """Give the kernel what this process has freed and still holds: what loading needed, serving does not."""
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
+    if (libc := _glibc()) is not None:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
 def used(statm: Path = _STATM) -> int:

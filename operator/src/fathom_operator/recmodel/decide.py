@@ -30,7 +30,7 @@ from fathom_operator.recmodel.serve import Served, Situation, nothing, serve
 from fathom_operator.recmodel.status import finished, passed, paused
 from fathom_operator.recmodel.train import all_measured, judged, progress, superfluous_now
 from fathom_operator.recmodel.versions import active_rejection, promoted, version_name, with_rejection
-from fathom_operator.times import text
+from fathom_operator.times import soonest, text
 from fathom_operator.work import Work
 
 #: How often something missing is looked for again that nobody tells us of, in seconds.
@@ -68,7 +68,7 @@ def decide(seen: RecModelSeen, platform: Platform) -> Plan:
         plan,
         desired=(*work, *plan.desired),
         delete=(*want.delete, *plan.delete),
-        look_again=_soonest(plan.look_again, want.look_again, look_again(status, seen.now)),
+        look_again=soonest(plan.look_again, want.look_again, look_again(status, seen.now)),
         waits_for=needed.waits_for,
     )
 
@@ -77,10 +77,6 @@ def refuse(seen: RecModelSeen, message: str) -> Plan:
     """Return what shall be when the spec, or a child made from it, is not valid; what is served stays."""
     why = Failure(Reason.INVALID_SPEC, f"{message}. Mend the spec and apply it again.")
     return finished(seen, seen.status, seen.status.stage, "Stalled", why, serving=None)
-
-
-def _soonest(*seconds: float | None) -> float | None:
-    return min((s for s in seconds if s is not None), default=None)
 
 
 def _want(

@@ -18,6 +18,7 @@ from fathom_operator.analysis import decide as rules
 from fathom_operator.analysis.decide import Action, Command, Sight
 from fathom_operator.analysis.judge import Seen, judge
 from fathom_operator.recmodel.evidence import Shown
+from fathom_operator.times import soonest
 
 __all__ = ["Move", "Sight", "advance", "at_once", "begin"]
 
@@ -87,7 +88,7 @@ def advance(
         decision.status,
         _percent(rollout, decision),
         decision.message,
-        _soonest(decision.look_again, seconds(rollout.interval) if rollout.analysis else None),
+        soonest(decision.look_again, seconds(rollout.interval) if rollout.analysis else None),
         results,
     )
 
@@ -96,7 +97,3 @@ def _percent(rollout: Rollout, decision: rules.Decision) -> int | None:
     if decision.status.step < len(rollout.steps):
         return decision.weight
     return _BAKING_PERCENT if seconds(rollout.bake) > 0 and decision.action != "Done" else None
-
-
-def _soonest(*moments: float | None) -> float | None:
-    return min((m for m in moments if m is not None), default=None)

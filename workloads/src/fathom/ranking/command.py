@@ -18,7 +18,7 @@ from fathom.progress import reporter
 from fathom.ranking import assemble, bundle, cost, evaluation, findings, inputs, interactions, split, trials
 from fathom.ranking.bundle import BundleInfo
 from fathom.ranking.checkpoint import Checkpoints, State
-from fathom.ranking.figures import Cost
+from fathom.ranking.figures import SEARCH, Cost
 from fathom.ranking.findings import EVALUATION
 from fathom.ranking.inputs import Job
 from fathom.ranking.launch import launch
@@ -68,7 +68,7 @@ def train(task: TrainTask) -> Outcome:
     info = assemble.info(trained, prepared, state, weights, made_from)
     found = trials.read(checkpoints)
     if found is not None:
-        shutil.copyfile(checkpoints / trials.RESULT, folder / trials.RESULT)
+        shutil.copyfile(checkpoints / SEARCH, folder / SEARCH)
     sealed = bundle.save(folder, info, assemble.parts(prepared, weights), made_from=made_from)
     cost.write(folder, _cost(task, state, time.monotonic() - began))
     shutil.rmtree(checkpoints)

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
-from fathom.ranking.figures import Cost, SearchResult
+from fathom.ranking.figures import SEARCH, Cost, SearchResult
 from fathom.storage import appearing
 from fathom_api.meta import StatusModel
 
@@ -17,7 +17,6 @@ _log = logging.getLogger("fathom")
 
 #: Hidden, so that manifests leave it out: the same training takes another time each time.
 NAME: Final = ".cost.json"
-SEARCH: Final = "search.json"
 
 
 def write(folder: Path, cost: Cost) -> None:

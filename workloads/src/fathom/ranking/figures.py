@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 
 from fathom_api.meta import StatusModel
 from fathom_api.recmodel import Split
+
+#: What a search leaves beside a bundle's weights: a SearchResult.
+SEARCH: Final = "search.json"
 
 
 class Interval(StatusModel):

@@ -101,10 +101,6 @@ class Bundle:
         with torch.inference_mode():
             self.items = own.extended(names, rows, self._folded)
 
-    def knows_user(self, user_id: str) -> bool:
-        """Return whether the bundle has features or a history of the user."""
-        return self._users.names.row(user_id) > 0
-
     def _scores(self, folded: Folded, held: Items, asked: list[_Asked]) -> list[NDArray[np.float32]]:
         if not asked:
             return []

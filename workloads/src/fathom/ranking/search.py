@@ -23,9 +23,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fathom.ranking.checkpoint import Checkpoints, State
+from fathom.ranking.figures import SEARCH, SearchResult, TrialResult
 from fathom.ranking.inputs import Job
 from fathom.ranking.training import DivergedError
-from fathom.ranking.trials import RESULT, SearchResult, TrialResult, folder_of, with_parameters
+from fathom.ranking.trials import folder_of, with_parameters
 from fathom.storage import appearing
 from fathom_api.progress import Progress
 from fathom_api.search import Search, SearchParameter
@@ -69,7 +70,7 @@ def search(job: Job, train: Train, report: Callable[[Progress], None]) -> None:
         # Only what is best so far is needed later, and process 0 knows.
         dist.barrier()
     if study is not None:
-        study.write(folder / RESULT)
+        study.write(folder / SEARCH)
     dist.barrier()
 
 

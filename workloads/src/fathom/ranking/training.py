@@ -19,6 +19,7 @@ from fathom.ranking.initialisation import shrink_rare
 from fathom.ranking.inputs import Inputs, Job
 from fathom.ranking.losses import total_loss
 from fathom.ranking.model import Ranker
+from fathom.ranking.occurrences import of_both_sides
 from fathom.ranking.optimiser import Optimisers
 from fathom.ranking.regularisation import FrequencyPenalty
 from fathom.ranking.stream.shuffle import shuffled
@@ -53,20 +54,16 @@ class Trainer:
         self.model = Ranker(self.job.features, self.job.model)
         self.model.start_at(*_rates(self.inputs.train))
         self.model.to(self.device)
-        shrink_rare(self.model, self.inputs.tables, self.inputs.train)
-        self.penalty = self._penalty()
+        used = of_both_sides(self.model, self.inputs.tables, self.inputs.train)
+        shrink_rare(used)
+        strength = training.frequency_regularisation
+        self.penalty = FrequencyPenalty(used, strength) if strength else None
         # The penalty is the tables' own, in place of decay.
         tables_decay = 0.0 if self.penalty else training.weight_decay
         self.optimiser = Optimisers(
             self.model, training.learning_rate, training.weight_decay, tables_decay=tables_decay
         )
         self.rows = len(self.inputs.train.label)
-
-    def _penalty(self) -> FrequencyPenalty | None:
-        strength = self.job.training.frequency_regularisation
-        if not strength:
-            return None
-        return FrequencyPenalty(self.model, self.inputs.tables, self.inputs.train, strength)
 
     def run(self, checkpoints: Checkpoints) -> State:
         """Train until there are no more epochs to do; goes on from the last checkpoint.

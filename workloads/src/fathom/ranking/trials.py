@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 
 from fathom.errors import InvalidInputError
-from fathom.ranking.figures import SearchResult, TrialResult
+from fathom.ranking.figures import SEARCH, SearchResult
 from fathom.ranking.inputs import Job
 from fathom.storage import digest_bytes
 from fathom_api.recmodel import RankerModel, Training
 
-__all__ = ["SearchResult", "TrialResult"]
-
-RESULT: Final = "search.json"
-
 
 def read(checkpoints: Path) -> SearchResult | None:
     """Return what a search in this folder has found, None before it is done."""
-    path = checkpoints / RESULT
+    path = checkpoints / SEARCH
     return SearchResult.model_validate_json(path.read_bytes()) if path.is_file() else None
 
 

@@ -48,6 +48,11 @@ class Answer:
     samples: tuple[str, ...] | None = None
 
 
+def one_line(text: str) -> str:
+    """Return what a model said as captions hold it: without line breaks, and nothing around it."""
+    return " ".join(text.split())
+
+
 class UnansweredError(Exception):
     """This question got no answer; `reason` is CamelCase, the message a sentence.
 

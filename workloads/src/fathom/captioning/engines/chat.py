@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from fathom.captioning.engines import Answer, Finish, UnansweredError
+from fathom.captioning.engines import Answer, Finish, UnansweredError, one_line
 from fathom.captioning.engines.retrying import Passing, retry_after
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import Endpoint
@@ -56,12 +56,12 @@ class Completion(BaseModel):
         if finish is None or choice.message.content is None:
             raise UnansweredError("NoAnswer", f"no text; the server ended with {choice.finish_reason!r:.50}")
         tokens = self.usage.completion_tokens if self.usage else 0
-        return Answer(" ".join(choice.message.content.split()), tokens, finish, milliseconds)
+        return Answer(one_line(choice.message.content), tokens, finish, milliseconds)
 
     def texts(self) -> tuple[str, ...]:
         """Return the texts of all choices that have one: samples."""
         texts = (choice.message.content for choice in self.choices)
-        return tuple(" ".join(text.split()) for text in texts if text is not None)
+        return tuple(one_line(text) for text in texts if text is not None)
 
 
 def read_completion(text: str) -> Completion:

@@ -20,6 +20,7 @@ from fathom.captioning.engines import (
     Question,
     Result,
     UnansweredError,
+    one_line,
     recipe,
     sampling,
 )
@@ -193,7 +194,7 @@ class TransformersEngine:
     def _texts(self, drawn: torch.Tensor) -> list[tuple[str, ...]]:
         """Return the texts of each item's samples [B, samples, tokens]."""
         texts = self._processor.batch_decode(drawn.flatten(0, 1), skip_special_tokens=True)
-        plain = [" ".join(text.split()) for text in texts]
+        plain = [one_line(text) for text in texts]
         return [tuple(plain[at : at + drawn.shape[1]]) for at in range(0, len(plain), drawn.shape[1])]
 
     @property
@@ -208,7 +209,7 @@ class TransformersEngine:
         ended = not self._ends.isdisjoint(row)
         tokens = sum(token not in self._special for token in row)
         finish: Finish = "Stop" if ended else "Length"
-        return Answer(" ".join(text.split()), tokens, finish, milliseconds, samples)
+        return Answer(one_line(text), tokens, finish, milliseconds, samples)
 
     @cached_property
     def _special(self) -> frozenset[int]:

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import torch
 
-from fathom.captioning.engines import Answer, Finish, Prepared, Question, Result, UnansweredError
+from fathom.captioning.engines import Answer, Finish, Prepared, Question, Result, UnansweredError, one_line
 from fathom.captioning.engines.asking import answer_all, halving
 from fathom.captioning.engines.structured import checked
 from fathom.captioning.models import checkpoint
@@ -125,7 +125,7 @@ class VllmEngine:
             # vLLM finds the prompts and pictures that it has just read in its cache.
             seeds = [{"temperature": 1.0, "n": n, "seed": prepared.question.seed} for prepared in batch]
             more = self._chat(batch, *seeds)
-            drawn = [tuple(" ".join(o.text.split()) for o in output.outputs) for output in more]
+            drawn = [tuple(one_line(o.text) for o in output.outputs) for output in more]
         each = (time.perf_counter() - start) * 1000 / len(batch)
         return [
             checked(prepared.question, replace(_answer(output.outputs[0], each), samples=samples))
@@ -150,7 +150,7 @@ class VllmEngine:
 
 def _answer(output: Any, milliseconds: float) -> Answer:
     finish: Finish = "Length" if output.finish_reason == "length" else "Stop"
-    return Answer(" ".join(output.text.split()), len(output.token_ids), finish, milliseconds)
+    return Answer(one_line(output.text), len(output.token_ids), finish, milliseconds)
 
 
 def _refusal(error: Exception, size: int) -> UnansweredError | None:

@@ -1,0 +1,60 @@
+"""How often training meets each embedding."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fathom.ranking.batches import Pairs, Tables
+from fathom.ranking.layers import Bag, ColumnTensors, SparseArch
+from fathom.ranking.model import Ranker
+from fathom.ranking.schema import PADDING
+
+
+class Used(NamedTuple):
+    """A table of embeddings and how interactions use each of its R rows.
+
+    Attributes:
+        table: [R, D].
+        met: [R] how often they meet it.
+        share: [R] the mean share of a list that it then is: 1 where the list is summed, 1/L of a mean over L.
+    """
+
+    table: Tensor
+    met: Tensor
+    share: Tensor
+
+
+def of_both_sides(ranker: Ranker, tables: Tables, pairs: Pairs) -> list[Used]:
+    """Return how `pairs` use the embeddings of users, then those of items."""
+    return [
+        *occurrences(ranker.user_sparse, tables.users, pairs.user),
+        *occurrences(ranker.item_sparse, tables.items, pairs.item),
+    ]
+
+
+def occurrences(side: SparseArch, columns: ColumnTensors, rows: Tensor) -> list[Used]:
+    """Return how the interactions' `rows` [n] use each table of one side."""
+    shown = torch.bincount(rows, minlength=len(columns.ids)).double()
+    ids = columns.ids + side.get_buffer("offsets")
+    used = [_used(side.table.weight, ids, shown, torch.ones_like(shown))]
+    for bag, values in zip(side.bags, columns.lists, strict=True):
+        lengths = (values != PADDING).sum(dim=1).clamp(min=1).double()
+        share = lengths.reciprocal() if averages(bag) else torch.ones_like(shown)
+        used.append(_used(bag.get_parameter("weight"), values, shown, share))
+    return used
+
+
+def averages(bag: nn.Module) -> bool:
+    """Return whether `bag` divides by the length of the list: Attention does by its softmax."""
+    return isinstance(bag, Bag) and bag.pooling in {"Mean", "Attention"}
+
+
+def _used(table: Tensor, ids: Tensor, shown: Tensor, share: Tensor) -> Used:
+    flat, width, rows = ids.flatten(), ids.shape[1], len(table)
+    count = torch.bincount(flat, shown.repeat_interleave(width), minlength=rows)
+    shares = torch.bincount(flat, (shown * share).repeat_interleave(width), minlength=rows)
+    # What training never meets has no share; nor a gradient, so any number would do.
+    return Used(table, count, torch.where(count > 0, shares / count.clamp(min=1), 1.0))
