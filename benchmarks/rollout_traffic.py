@@ -15,7 +15,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from fathom.serving.histograms import BOUNDS
+from fathom.score_buckets import BOUNDS, label
 from fathom.serving.metrics import LATENCY_BUCKETS
 from fathom_operator.analysis.counts import Counts, Histogram, Scrape, total
 from fathom_operator.analysis.windows import Look
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 #: Buckets of the server, as a scrape shows them.
 LATENCY_EDGES = LATENCY_BUCKETS
-SCORE_EDGES = tuple(float(f"{bound:.6g}") for bound in BOUNDS)
+SCORE_EDGES = tuple(float(label(bound)) for bound in BOUNDS)
 REQUESTS_PER_SECOND = 200.0
 CANDIDATES = 10
 STABLE_PODS, CANDIDATE_PODS = 6, 2

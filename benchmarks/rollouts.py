@@ -120,7 +120,7 @@ class Simulation:
         return not self.fault.never_ready and (self.now - START).total_seconds() >= wanted
 
     def _crashes(self) -> int:
-        """Return how often the pods were started again that end while they load, by the kubelet's back-off."""
+        """Return how often pods that end while they load were started again, by the kubelet's back-off."""
         if self.fault.crashes_after is None:
             return 0
         at, wait, restarts = self.fault.crashes_after, BACK_OFF, 0
