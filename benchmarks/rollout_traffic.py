@@ -15,19 +15,21 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from fathom.score_buckets import BOUNDS, label
+from fathom.serving.metrics import LATENCY_BUCKETS
 from fathom_operator.analysis.counts import Counts, Histogram, Scrape, total
 from fathom_operator.analysis.windows import Look
 
 Floats = NDArray[np.float64]
 
-#: Buckets of the server (docs/reference/serving.md), and of a score.
-LATENCY_EDGES = (
-    0.001, 0.002, 0.004, 0.006, 0.01, 0.015, 0.025, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0,
-)  # fmt: skip
-SCORE_EDGES = tuple(i / 20 for i in range(1, 20))
+#: Buckets of the server, as a scrape shows them.
+LATENCY_EDGES = LATENCY_BUCKETS
+SCORE_EDGES = tuple(float(label(bound)) for bound in BOUNDS)
 REQUESTS_PER_SECOND = 200.0
 CANDIDATES = 10
 STABLE_PODS, CANDIDATE_PODS = 6, 2
+#: Seconds for which the kubelet waits before it starts a container again, doubled each time up to the most.
+BACK_OFF, MOST_BACK_OFF = 10.0, 300.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Fault:
     #: Seconds until it is ready; None: never.
     ready_after: float | None = None
     never_ready: bool = False
+    #: Seconds after which its pods end by themselves, each time they are started.
+    crashes_after: float | None = None
     #: Requests after which a pod is killed for its memory.
     killed_after: float = math.inf
 
@@ -60,7 +64,7 @@ FAULTS = (
     Fault("calibration off by 20 %", scale=1.2),
     Fault("wrong vocabulary (40 % of items unknown)", unknown=0.4),
     Fault("out of memory, again and again", killed_after=600),
-    Fault("crash on load", never_ready=True),
+    Fault("crash on load", never_ready=True, crashes_after=5),
     Fault("slow start (20 min)", ready_after=1200),
 )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from benchmarks.rollout_traffic import FAULTS, Fault, Traffic
+from benchmarks.rollout_traffic import BACK_OFF, CANDIDATE_PODS, FAULTS, MOST_BACK_OFF, Fault, Traffic
 from fathom_api.analysis import DEFAULT_MARGINS
 from fathom_api.rollout import Rollout, RolloutStatus
 from fathom_api.types import seconds
@@ -94,7 +94,7 @@ class Simulation:
             ready=ready,
             percent=self.mirror or self.weight,
             samples=int(self.evidence.candidate_requests()),
-            restarts=self.traffic.restarts - self.restarts_before,
+            restarts=self.traffic.restarts + self._crashes() - self.restarts_before,
             message="CrashLoopBackOff" if self.fault.never_ready else "",
         )
         decision = decide(self.rollout, self.status, sight, results, self.now)
@@ -110,7 +110,7 @@ class Simulation:
             self.evidence = self.evidence.without_stable() if baking else Evidence()
             if last is not None:
                 self.evidence = self.evidence.see(last)
-            self.restarts_before = self.traffic.restarts
+            self.restarts_before = self.traffic.restarts + self._crashes()
 
     def _has_begun(self) -> bool:
         return self.status.step_started_at is not None
@@ -118,6 +118,16 @@ class Simulation:
     def _is_ready(self) -> bool:
         wanted = self.fault.ready_after or 40.0
         return not self.fault.never_ready and (self.now - START).total_seconds() >= wanted
+
+    def _crashes(self) -> int:
+        """Return how often pods that end while they load were started again, by the kubelet's back-off."""
+        if self.fault.crashes_after is None:
+            return 0
+        at, wait, restarts = self.fault.crashes_after, BACK_OFF, 0
+        while at + wait <= (self.now - START).total_seconds():
+            at += wait + self.fault.crashes_after
+            wait, restarts = min(2 * wait, MOST_BACK_OFF), restarts + CANDIDATE_PODS
+        return restarts
 
     def _ending(self, decision: Decision, failed: tuple[str, ...]) -> Ending:
         began = self.first_request or START

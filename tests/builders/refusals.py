@@ -440,11 +440,10 @@ RULES = (
         "with a step of weight 1",
     ),
     Refusal(
-        "a metric that somebody else measures",
-        judged({"name": "checks", "webhook": {"url": "http://checks.shop/"}}),
+        "a Job of no image",
+        judged({"name": "smoke", "job": {"command": ["check"]}}),
         "serving.rollout.analysis",
-        "a rollout is judged by built-in metrics against the stable version: use metric, and leave out "
-        "prometheus, job, webhook and against",
+        "a job needs an image",
     ),
     Refusal(
         "a metric that is none",
@@ -468,8 +467,9 @@ RULES = (
         "a query that names no version",
         judged({"name": "p", "margin": 1, "prometheus": {"address": "http://prometheus", "query": "up"}}),
         "serving.rollout.analysis",
-        "the query must name the version it asks about: write {{version}} where it stands "
-        "(asked once for each of both), or {{canary}} and {{stable}} (asked once)",
+        "the query must name the version it asks about: write {{version}} or {{pods}} where it stands "
+        "(asked once for each of both), or {{canary}} and {{stable}}, or {{canaryPods}} and "
+        "{{stablePods}} (asked once)",
     ),
     Refusal(
         "an analysis without a step to compare in",

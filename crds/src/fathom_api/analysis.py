@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from fathom_api.meta import ApiModel, StatusModel
+from fathom_api.pods import PodTemplate
 from fathom_api.rules import Rule
 from fathom_api.types import Duration, Timestamp
 
@@ -45,7 +46,21 @@ OUTCOME_METRICS: Final[frozenset[BuiltInMetric]] = frozenset(
 #: What can be told from the candidate without a stable version beside it, while it has all requests.
 BAKE_METRICS: Final[frozenset[BuiltInMetric]] = frozenset({"ErrorRate", "UnknownFeatureRate"})
 
+#: What stands for one version in a query: it is asked twice.
+VERSION_VARIABLES: Final = ("{{version}}", "{{pods}}")
+#: What stands for the candidate in a query that compares by itself: it is asked once.
+CANARY_VARIABLES: Final = ("{{canary}}", "{{canaryPods}}")
+
 Samples = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class SecretKey(ApiModel):
+    """One value of a Secret in the namespace of the resource."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253, description="The Secret.")
+    key: str = Field(
+        default="token", pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, description="The entry in it."
+    )
 
 
 class PrometheusMetric(ApiModel):
@@ -53,10 +68,11 @@ class PrometheusMetric(ApiModel):
 
     RULES = (
         Rule(
-            "self.query.contains('{{version}}') || self.query.contains('{{canary}}')",
-            "the query must name the version it asks about: write {{version}} where it stands "
-            "(asked once for each of both), or {{canary}} and {{stable}} (asked once)",
-            lambda metric: "{{version}}" in metric.query or "{{canary}}" in metric.query,
+            "['{{version}}', '{{pods}}', '{{canary}}', '{{canaryPods}}'].exists(v, self.query.contains(v))",
+            "the query must name the version it asks about: write {{version}} or {{pods}} where it stands "
+            "(asked once for each of both), or {{canary}} and {{stable}}, or {{canaryPods}} and "
+            "{{stablePods}} (asked once)",
+            lambda metric: any(v in metric.query for v in (*VERSION_VARIABLES, *CANARY_VARIABLES)),
             ".query",
         ),
     )
@@ -70,25 +86,37 @@ class PrometheusMetric(ApiModel):
         min_length=1,
         max_length=4096,
         description="PromQL with one number as its result. {{version}} stands for the candidate, then for "
-        "the stable version. With {{canary}} and {{stable}} instead, the result is the difference, or any "
-        "number that is 0 where both are alike. {{namespace}} and {{window}}, the time between two looks, "
-        "are there too.",
+        "the stable version, {{pods}} for the names of its ready pods, as a regular expression. With "
+        "{{canary}} and {{stable}}, or {{canaryPods}} and {{stablePods}}, instead, the result is the "
+        "difference, or any number that is 0 where both are alike. {{name}}, {{namespace}} and {{window}}, "
+        "the time between two looks, are there too.",
     )
+    bearer_token: SecretKey | None = Field(default=None, description="Shown to the server; none if unset.")
     better: Literal["Lower", "Higher"] = Field(default="Lower", description="Which way is an improvement.")
     min_looks: int = Field(
         default=20, ge=10, le=10_000, description="Values needed before the metric can pass or fail."
     )
 
 
-class JobMetric(ApiModel):
-    """A Job of the user's, run once at each step: it passes if it succeeds and fails if it fails."""
+class JobMetric(PodTemplate):
+    """A Job of the user's, run once at each step but the bake; the template is that of its one pod.
 
-    image: str = Field(min_length=1, max_length=512, description="Its image.")
+    Exit code 0 passes, any other of its own fails. An image that cannot be had, a command that is not there,
+    running out of memory or time say nothing about the candidate: Inconclusive.
+    """
+
+    RULES = (Rule("has(self.image)", "a job needs an image", lambda job: job.image is not None, ".image"),)
+
     command: list[Annotated[str, Field(max_length=1024)]] = Field(
         default_factory=list[str],
         max_length=64,
-        description="Its command. The environment has FATHOM_CANARY, FATHOM_STABLE, FATHOM_STEP and "
-        "FATHOM_URL.",
+        description="Its command; the image's if empty. The environment has FATHOM_CANARY and "
+        "FATHOM_STABLE, the names of the versions, FATHOM_CANARY_PODS and FATHOM_STABLE_PODS, where their "
+        "pods answered when it began (`http://10.0.0.7:8080`, commas between), FATHOM_STEP, FATHOM_WEIGHT "
+        "and FATHOM_URL.",
+    )
+    args: list[Annotated[str, Field(max_length=1024)]] = Field(
+        default_factory=list[str], max_length=64, description="Arguments of the command."
     )
     deadline: Duration = Field(
         default="10m", description="After this long it is stopped, and has said nothing: Inconclusive."
@@ -102,8 +130,10 @@ class WebhookMetric(ApiModel):
         pattern=r"^https?://[^\s/@]+(/[^\s]*)?$",
         max_length=1024,
         description="Gets a POST with the versions, the step and the evidence so far, as JSON, and answers "
-        '`{"verdict": "Pass" | "Fail" | "Inconclusive", "message": "…"}`. Anything else is Inconclusive.',
+        'within 3 s `{"verdict": "Pass" | "Fail" | "Inconclusive", "message": "…"}`. Anything else is '
+        "Inconclusive.",
     )
+    bearer_token: SecretKey | None = Field(default=None, description="Shown to the service; none if unset.")
 
 
 class AnalysisMetric(ApiModel):
@@ -174,6 +204,14 @@ class Interval(StatusModel):
 
     low: float | None = Field(default=None, description="None: no lower bound.")
     high: float | None = Field(default=None, description="None: no upper bound.")
+
+
+class Scores(StatusModel):
+    """How many scores fell between edges; the last count is of those above all edges."""
+
+    edges: list[float] = Field(max_length=128, description="Upper bounds of the buckets, rising.")
+    counts: list[int] = Field(max_length=129, description="One more than edges.")
+    total: float = Field(default=0.0, description="Sum of the scores.")
 
 
 class AnalysisResult(StatusModel):

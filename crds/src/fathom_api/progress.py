@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from fathom_api.analysis import Scores
 from fathom_api.meta import StatusModel
 
 #: Kubernetes keeps this much of a termination message.
@@ -60,4 +61,7 @@ class Outcome(StatusModel):
     arms: dict[str, dict[str, float]] = Field(
         default_factory=dict,
         description="Of an evaluation: arm → auc, gauc, logLoss, normalizedEntropy, calibration.",
+    )
+    scores: Scores | None = Field(
+        default=None, description="Of an evaluation: the candidate's scores of the test split."
     )

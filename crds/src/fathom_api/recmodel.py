@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fathom_api.analysis import AnalysisResult
+from fathom_api.analysis import AnalysisResult, Scores
 from fathom_api.captionjob import Artifact, Output
 from fathom_api.conditions import Condition
 from fathom_api.learning import (
@@ -107,15 +107,6 @@ class Serving(PodTemplate):
             "with a step of weight 1",
             lambda serving: serving.rollout.shadow is None,
             ".rollout.shadow",
-        ),
-        Rule(
-            "self.rollout.analysis.all(m, has(m.metric) && m.against == 'Stable')",
-            "a rollout is judged by built-in metrics against the stable version: use metric, and leave out "
-            "prometheus, job, webhook and against",
-            lambda serving: all(
-                m.metric is not None and m.against == "Stable" for m in serving.rollout.analysis
-            ),
-            ".rollout.analysis",
         ),
     )
 
@@ -290,6 +281,10 @@ class RecModelStatus(StatusModel):
     training: TrainingStatus | None = Field(default=None, description="How far training is.")
     metrics: list[ArmMetrics] = Field(
         default_factory=list[ArmMetrics], description="Of the latest evaluation."
+    )
+    scores: Scores | None = Field(
+        default=None,
+        description="The candidate's scores of the test split, counted as a ranker counts those it gives.",
     )
     caption_lift: float | None = Field(default=None, description="AUC with captions minus AUC without.")
     gates: list[GateVerdict] = Field(

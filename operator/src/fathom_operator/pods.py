@@ -28,7 +28,7 @@ CONTAINER_SECURITY: Final[Obj] = {
     "capabilities": {"drop": ["ALL"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-_POD_SECURITY: Final[Obj] = {
+POD_SECURITY: Final[Obj] = {
     "runAsNonRoot": True,
     "runAsUser": USER,
     "runAsGroup": USER,
@@ -74,7 +74,7 @@ def worker_pod(
     main = container(template, platform, name=CONTAINER, image=image, args=args, env=variables, mounts=mounts)
     # The log's tail says more than nothing where a process dies before it can leave an outcome.
     main["terminationMessagePolicy"] = "FallbackToLogsOnError"
-    return pod(template, main, volumes) | {"securityContext": _POD_SECURITY, "restartPolicy": "Never"}
+    return pod(template, main, volumes) | {"securityContext": POD_SECURITY, "restartPolicy": "Never"}
 
 
 def container(

@@ -13,7 +13,7 @@ from fathom_api.analysis import DEFAULT_MARGINS, AnalysisMetric, AnalysisResult
 from fathom_api.rollout import Rollout
 from fathom_operator.analysis.counts import Counts
 from fathom_operator.analysis.judge import SHADOW, Seen, judge, level
-from fathom_operator.analysis.values import Values, fill_in, job_result, prometheus_number, webhook_result
+from fathom_operator.analysis.values import Values, fill_in, prometheus_number, webhook_result
 
 GOOD, BAD = counts(90, 1), counts(90, 20)
 ERRORS = rollout("ErrorRate")
@@ -155,20 +155,50 @@ def test_numbers_of_prometheus(values: Values, expected: str, why: str) -> None:
     assert (found.verdict, why in found.message) == (expected, True), found.message
 
 
+def vector(*values: str) -> object:
+    """Return Prometheus' answer to an instant query."""
+    result = [{"metric": {}, "value": [1, value]} for value in values]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
 @pytest.mark.parametrize(
-    ("answer", "number"),
+    ("answer", "number", "why"),
     [
-        ({"status": "success", "data": {"resultType": "scalar", "result": [1, "0.5"]}}, 0.5),
-        ({"status": "success", "data": {"resultType": "vector", "result": [{"value": [1, "2"]}]}}, 2.0),
-        ({"status": "success", "data": {"resultType": "vector", "result": []}}, None),
-        ({"status": "success", "data": {"resultType": "vector", "result": [{"value": [1, "2"]}] * 2}}, None),
-        ({"status": "error", "error": "bad query"}, None),
-        ({"status": "success", "data": {"resultType": "matrix", "result": []}}, None),
-        (None, None),
+        pytest.param(
+            {"status": "success", "data": {"resultType": "scalar", "result": [1, "0.5"]}},
+            0.5,
+            "",
+            id="a scalar",
+        ),
+        pytest.param(vector("2"), 2.0, "", id="a vector of one"),
+        pytest.param(vector(), None, "has no result", id="nothing was counted"),
+        pytest.param(vector("2", "2"), None, "2 results, and one is needed", id="too many"),
+        pytest.param(vector("NaN"), None, "the result is NaN", id="nothing by nothing"),
+        pytest.param(vector("+Inf"), None, "the result is +Inf", id="something by nothing"),
+        pytest.param(vector("many"), None, "none of Prometheus", id="words"),
+        pytest.param(
+            {"status": "error", "error": "bad query"}, None, "refuses the query: bad query", id="a no"
+        ),
+        pytest.param(
+            {"status": "success", "warnings": ["store-2 is down"], "data": {}},
+            None,
+            "warns: store-2 is down",
+            id="of a part of the data",
+        ),
+        pytest.param(
+            {"status": "success", "data": {"resultType": "matrix", "result": []}},
+            None,
+            "gives a matrix",
+            id="a range",
+        ),
+        pytest.param(None, None, "none of Prometheus", id="null"),
+        pytest.param([1], None, "none of Prometheus", id="a list"),
     ],
 )
-def test_only_one_number_is_an_answer_of_prometheus(answer: object, number: float | None) -> None:
-    assert prometheus_number(answer) == number
+def test_only_one_number_is_an_answer_of_prometheus(answer: object, number: float | None, why: str) -> None:
+    found, reason = prometheus_number(answer)
+    assert found == number
+    assert why in reason
 
 
 def test_variables_of_a_query() -> None:
@@ -194,11 +224,6 @@ WEBHOOK = AnalysisMetric.model_validate({"name": "ask", "webhook": {"url": "http
 )
 def test_a_webhook_that_does_not_say_is_inconclusive(answer: object, expected: str) -> None:
     assert webhook_result(WEBHOOK, answer, 0, NOW).verdict == expected
-
-
-@pytest.mark.parametrize(("succeeded", "expected"), [(True, "Pass"), (False, "Fail"), (None, "Inconclusive")])
-def test_a_job_says_by_how_it_ends(succeeded: bool | None, expected: str) -> None:
-    assert job_result(WEBHOOK, succeeded=succeeded, step=0, now=NOW).verdict == expected
 
 
 def test_what_was_said_is_passed_on_and_silence_is_inconclusive() -> None:

@@ -14,6 +14,7 @@ from fathom.errors import InvalidInputError
 from fathom.ranking import interactions, scorer, split
 from fathom.ranking.command import EVALUATION, evaluate
 from fathom.ranking.scorer import ScoreRequest
+from fathom.serving.histograms import Histograms
 from fathom_api.progress import Outcome
 from fathom_api.recmodel import Split
 from fathom_api.tasks import TrainTask
@@ -47,6 +48,17 @@ class TestOfOneArm:
         assert report["rows"] == sum(s["rows"] for s in report["slices"])
         assert report["rows"] == sum(b["rows"] for b in report["arms"]["Captions"]["calibration"])
         assert 0.7 < outcome.arms["Captions"]["auc"] < 1
+
+    def test_scores_are_counted_as_a_ranker_counts_those_it_gives(
+        self, outcome: Outcome, tmp_path: Path
+    ) -> None:
+        assert outcome.scores is not None
+        assert sum(outcome.scores.counts) == found(tmp_path)["rows"]
+        served = Histograms("test_scores_of_an_evaluation", "Scores.", [])
+        served.start()
+        [family] = served.collect()
+        edges = [float(sample.labels["le"]) for sample in family.samples if "le" in sample.labels]
+        assert [*outcome.scores.edges, float("inf")] == edges
 
     def test_it_measures_what_is_served(
         self, outcome: Outcome, task: TrainTask, trained: tuple[Path, Outcome]

@@ -112,7 +112,8 @@ def _least_samples(metric: AnalysisMetric) -> int:
 
 def _is_told(metric: AnalysisMetric, rollout: Rollout, step: int) -> bool:
     if metric.metric is None:
-        return True
+        # There is no stable beside it to ask Prometheus about, and Jobs run at the steps.
+        return metric.webhook is not None or step < len(rollout.steps)
     if step == SHADOW:
         return metric.metric not in OUTCOME_METRICS
     return step < len(rollout.steps) or metric.metric in BAKE_METRICS

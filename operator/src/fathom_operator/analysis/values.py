@@ -74,17 +74,36 @@ def _mean(deltas: Sequence[float], mean: float) -> Estimate:
     return Estimate(mean, variance, tuple((d - mean) / n for d in deltas), n)
 
 
-def prometheus_number(answer: Any) -> float | None:
-    """Return the number in Prometheus' answer to an instant query; None if there is not exactly one."""
+def prometheus_number(answer: Any) -> tuple[float | None, str]:
+    """Return the number in Prometheus' answer to an instant query; None, and why, unless there is just one.
+
+    An answer with warnings, as of a store that did not answer Thanos, is of a part of the data: no number.
+    """
     try:
-        kind, result = answer["data"]["resultType"], answer["data"]["result"]
         if answer["status"] != "success":
-            return None
-        if kind == "scalar":
-            return float(result[1])
-        return float(result[0]["value"][1]) if kind == "vector" and len(result) == 1 else None
-    except (KeyError, IndexError, TypeError, ValueError):
-        return None
+            return None, f"Prometheus refuses the query: {str(answer.get('error', ''))[:200]}"
+        if warnings := answer.get("warnings"):
+            return None, f"Prometheus warns: {str(warnings[0])[:200]}"
+        return _only(answer["data"]["resultType"], answer["data"]["result"])
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return None, "the answer is none of Prometheus"
+
+
+def _only(kind: Any, result: Any) -> tuple[float | None, str]:
+    if kind == "scalar":
+        return _number(result[1])
+    if kind != "vector":
+        return None, f"the query gives a {str(kind)[:20]}, and an instant vector of one number is needed"
+    if not result:
+        return None, "the query has no result: nothing was counted, or a name is wrong"
+    if len(result) > 1:
+        return None, f"the query has {len(result)} results, and one is needed: sum() or avg() them"
+    return _number(result[0]["value"][1])
+
+
+def _number(said: Any) -> tuple[float | None, str]:
+    number = float(said)
+    return (number, "") if math.isfinite(number) else (None, f"the result is {said}")
 
 
 def fill_in(query: str, **variables: str) -> str:
@@ -94,28 +113,23 @@ def fill_in(query: str, **variables: str) -> str:
     return query
 
 
-def webhook_result(metric: AnalysisMetric, answer: Any, step: int, now: datetime) -> AnalysisResult:
+def webhook_result(
+    metric: AnalysisMetric, answer: Any, step: int, now: datetime, why: str = ""
+) -> AnalysisResult:
     """Return what a webhook said; what cannot be understood, or did not come (None), is Inconclusive."""
     verdict = answer.get("verdict") if isinstance(answer, dict) else None
     if verdict not in _VERDICTS:
-        return _said(metric, "Inconclusive", "the webhook gave no verdict", step, now)
-    return _said(metric, verdict, str(answer.get("message", ""))[:500], step, now)
+        return said(metric, "Inconclusive", why or "the webhook gave no verdict", step, now)
+    return said(metric, verdict, str(answer.get("message", ""))[:500], step, now)
 
 
-def job_result(metric: AnalysisMetric, *, succeeded: bool | None, step: int, now: datetime) -> AnalysisResult:
-    """Return what a Job said; None while it runs, or where it ran out of time."""
-    if succeeded is None:
-        return _said(metric, "Inconclusive", "the Job has not ended", step, now)
-    verdict = "Pass" if succeeded else "Fail"
-    return _said(metric, verdict, f"the Job {'succeeded' if succeeded else 'failed'}", step, now)
-
-
-def _said(metric: AnalysisMetric, verdict: Any, message: str, step: int, now: datetime) -> AnalysisResult:
+def said(metric: AnalysisMetric, verdict: Any, message: str, step: int, now: datetime) -> AnalysisResult:
+    """Return a verdict that somebody else came to."""
     return AnalysisResult(
         metric=metric.name,
         step=step,
         verdict=verdict,
         dry_run=metric.dry_run,
         time=text(now),
-        message=message,
+        message=message[:500],
     )

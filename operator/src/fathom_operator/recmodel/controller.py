@@ -6,6 +6,7 @@ from fathom_operator.kube.client import Kube
 from fathom_operator.kube.resources import REC_MODELS
 from fathom_operator.plan import Key, Plan
 from fathom_operator.platform import Platform
+from fathom_operator.recmodel.asker import Asker
 from fathom_operator.recmodel.decide import decide, refuse
 from fathom_operator.recmodel.evidence import Evidences
 from fathom_operator.recmodel.observe import RecModelSeen, observe
@@ -25,9 +26,10 @@ class RecModelController:
         reports: Reports,
         clock: Clock = utc_now,
         scraper: Scraper | None = None,
+        asker: Asker | None = None,
     ) -> None:
-        """Take what decisions know of the installation, where pods' reports are kept and what reads pods."""
-        self._evidences = Evidences(scraper or PodScraper())
+        """Take what decisions know of the installation, where pods' reports are kept, what reads and asks."""
+        self._evidences = Evidences(scraper or PodScraper(), asker)
         self._platform = platform
         self._reports = reports
         self._clock = clock

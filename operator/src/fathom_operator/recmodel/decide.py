@@ -21,6 +21,7 @@ from fathom_operator.platform import Platform
 from fathom_operator.recmodel.commands import command, said
 from fathom_operator.recmodel.course import Course
 from fathom_operator.recmodel.gate import failed
+from fathom_operator.recmodel.judging import judging
 from fathom_operator.recmodel.launcher import missing, together
 from fathom_operator.recmodel.needs import Needs, needs
 from fathom_operator.recmodel.observe import RecModelSeen
@@ -64,10 +65,11 @@ def decide(seen: RecModelSeen, platform: Platform) -> Plan:
     want = _want(seen, seen.spec, platform, needed, status)
     plan = _not_served(seen, want) if seen.spec.serving is None else _served(seen, seen.spec, want, platform)
     work = want.work.objects(platform) if want.work else ()
+    judged_by, over = judging(seen, plan, platform)
     return replace(
         plan,
-        desired=(*work, *plan.desired),
-        delete=(*want.delete, *plan.delete),
+        desired=(*work, *plan.desired, *judged_by),
+        delete=(*want.delete, *plan.delete, *over),
         look_again=soonest(plan.look_again, want.look_again, look_again(status, seen.now)),
         waits_for=needed.waits_for,
     )

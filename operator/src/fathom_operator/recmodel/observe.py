@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fathom_api import CaptionJobStatus, ConditionType, RecModelSpec, RecModelStatus
@@ -34,12 +35,16 @@ from fathom_operator.observation import (
     pods_of,
     read,
 )
-from fathom_operator.owner import owner_of
-from fathom_operator.plan import Key
-from fathom_operator.recmodel.evidence import Evidences, Shown
+from fathom_operator.owner import Owner, owner_of
+from fathom_operator.plan import Key, Ref
+from fathom_operator.recmodel import checks, record
+from fathom_operator.recmodel.checks import Checks
+from fathom_operator.recmodel.evidence import Evidences, Shown, side
+from fathom_operator.recmodel.secrets import tokens
 from fathom_operator.recmodel.services import RevisionView, ServiceView, revision_view, service_view
 from fathom_operator.reports import Reports
 from fathom_operator.times import Clock
+from fathom_operator.views import JobView, PodView
 
 _OWNED: Final = (
     *JOB_KINDS.values(),
@@ -76,6 +81,8 @@ class RecModelSeen(Seen[RecModelSpec, RecModelStatus]):
     launchers: frozenset[str] = frozenset()
     #: What the candidate has shown in this step of its rollout.
     shown: Shown = field(default_factory=Shown)
+    #: Jobs that check a candidate; `jobs` has all others.
+    checks: tuple[JobView, ...] = ()
 
 
 def observe(
@@ -92,7 +99,13 @@ def observe(
     revisions = kube.items(REVISIONS, key.namespace, owner.selector) if _knative(spec) else []
     status, pods = parse_status(RecModelStatus, obj), pods_of(kube, owner)
     rollout = spec.serving.rollout if spec and spec.serving else Rollout()
-    shown = evidences.look(key, rollout, status, pods, clock())
+    kept = children.get(Ref(CONFIG_MAPS.kind, record.name(owner)))
+    reads = tokens(kube, key.namespace)
+    shown = evidences.look(key, rollout, status, pods, clock(), record=kept, tokens=reads)
+    every = jobs_in(children)
+    checking = tuple(job for job in every if job.stage == checks.STAGE)
+    if (step := checks_of(owner, rollout, status, pods)) is not None:
+        shown = replace(shown, said={**shown.said, **step.said(checking, pods)})
     return RecModelSeen(
         obj=obj,
         spec=spec,
@@ -100,7 +113,7 @@ def observe(
         status=status,
         now=clock(),
         children=children,
-        jobs=jobs_in(children),
+        jobs=tuple(job for job in every if job.stage != checks.STAGE),
         pods=pods,
         missing_claims=missing_claims(kube, key.namespace, obj.get("spec", {})),
         reports=dict(reports.of(key)),
@@ -110,7 +123,19 @@ def observe(
         not_installed=_not_installed(kube, spec),
         launchers=_launchers(kube, spec),
         shown=shown,
+        checks=checking,
     )
+
+
+def checks_of(
+    owner: Owner, rollout: Rollout, status: RecModelStatus, pods: Iterable[PodView]
+) -> Checks | None:
+    """Return the checks of the step that `status` is in; None where nothing is rolled out."""
+    if status.rollout is None or status.stable is None or status.candidate is None:
+        return None
+    pods = list(pods)
+    stable, candidate = side(status.stable.name, pods), side(status.candidate.name, pods)
+    return Checks(owner, rollout, status, stable, candidate)
 
 
 def captions_seen(obj: Obj) -> CaptionsSeen:

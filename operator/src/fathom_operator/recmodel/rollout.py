@@ -80,7 +80,8 @@ def advance(
         sight = replace(sight, samples=int(shown.evidence.candidate_requests()), restarts=shown.restarts)
         if status.step_started_at is not None and shown.at is not None:
             # As of the look, not of now: in between nothing new is known, and nothing new is written.
-            results = judge(rollout, Seen(shown.evidence, status.step), shown.at)
+            seen = Seen(shown.evidence, status.step, shown.values, shown.said, shown.evaluation)
+            results = judge(rollout, seen, shown.at)
     decision = rules.decide(rollout, status, sight, results, now, command)
     return Move(
         _VERDICTS[decision.action],

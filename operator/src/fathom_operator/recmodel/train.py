@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from fathom_api import Reason, RecModelStatus
+from fathom_api.analysis import Scores
 from fathom_api.progress import CHOSEN, Outcome
 from fathom_api.recmodel import Arm, ArmMetrics, GateVerdict, Metrics, TrainingStatus, Version
 from fathom_operator.failures import Failure, why_failed, why_waiting
@@ -177,7 +178,7 @@ def _evaluated(
         again = Failure(Reason.EVALUATING, "evaluating again: the first result was lost with its pod")
         lost = (Ref("Job", state.job.name), Ref("ConfigMap", state.job.name))
         return Progressed(status, "Evaluating", again, delete=(*delete, *lost))
-    status = _measured(course, status, told)
+    status = _measured(course, status, told).model_copy(update={"scores": _scores(course, status, state)})
     status = judged(course, status)
     return Progressed(status, "Judged", Failure(Reason.COMPLETE, _in_words(status.gates)), delete=delete)
 
@@ -188,6 +189,14 @@ def _told(course: Course, status: RecModelStatus, state: WorkState) -> dict[str,
     if pod is not None and pod.outcome is not None and pod.outcome.arms:
         return {arm: Metrics.model_validate(_rounded(m)) for arm, m in pod.outcome.arms.items()}
     return {m.arm: m for m in status.metrics} if status.evaluation_uri == course.evaluation_uri else {}
+
+
+def _scores(course: Course, status: RecModelStatus, state: WorkState) -> Scores | None:
+    """Return the candidate's scores of the test split: the pod's, or those read from it before."""
+    pod = latest_by_index(state.pods).get(0)
+    if pod is not None and pod.outcome is not None and pod.outcome.scores is not None:
+        return pod.outcome.scores
+    return status.scores if status.evaluation_uri == course.evaluation_uri else None
 
 
 def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Final
 
 import torch
 
-from fathom import manifest, storage
+from fathom import manifest, score_buckets, storage
 from fathom.errors import InvalidInputError
 from fathom.progress import reporter
 from fathom.ranking import assemble, bundle, cost, evaluation, findings, inputs, interactions, split, trials
@@ -101,6 +101,7 @@ def evaluate(task: EvaluateTask) -> Outcome:
         digest=digest_bytes(path.read_bytes()),
         progress=Progress(total=len(arms), done=len(arms)),
         arms={name: result.metrics for name, result in found.arms.items()},
+        scores=score_buckets.count(arms["Captions"].scores),
     )
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import REGISTRY, Collector
 
-#: Upper bounds of scores' buckets, the logistic function at halves from −8 to 8: as fine near 0 as click
-#: rates need, and the same for all models and pods, so that buckets can be added up.
-BOUNDS: Final[NDArray[np.float64]] = np.append(1 / (1 + np.exp(-np.arange(-16, 17) / 2)), 1.0)
+from fathom.score_buckets import BOUNDS, label
 
 
 class Histograms(Collector):
@@ -51,7 +48,7 @@ class Histograms(Collector):
         family = HistogramMetricFamily(name, documentation, labels=names)
         for labels, counts in self._counts.items():
             totals = counts.cumsum()
-            buckets = [(f"{bound:.6g}", float(total)) for bound, total in zip(BOUNDS, totals, strict=True)]
+            buckets = [(label(bound), float(total)) for bound, total in zip(BOUNDS, totals, strict=True)]
             buckets.append(("+Inf", float(totals[-1])))
             family.add_metric(list(labels), buckets=buckets, sum_value=self._sums[labels])
         yield family
