@@ -2,9 +2,9 @@
 
 One thread reads the source's rows. Some read media, look whether the caption exists, decode and prepare.
 The thread that calls `run` asks the engine: a model on CPUs is a quarter to a half faster on a process's
-first thread, whose memory glibc keeps best and beside whose OpenMP threads are no others. A server is asked by
-as many more as it takes requests. One thread does all else: it counts, keeps rows and commits, in the order
-in which things come.
+first thread, whose memory glibc keeps best and beside whose OpenMP threads are no others. A server is asked
+by as many more as it takes requests. One thread does all else: it counts, keeps rows and commits, in the
+order in which things come.
 """
 
 from __future__ import annotations
