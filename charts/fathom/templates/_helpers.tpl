@@ -78,4 +78,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [serving.knative.dev]
   resources: [revisions]
   verbs: [get, list]
+{{- if .Values.rbac.readTokens }}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end }}
 {{- end -}}

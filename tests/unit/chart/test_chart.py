@@ -202,3 +202,19 @@ def test_mistakes_are_refused_with_the_name_of_the_value(
     refusal: Callable[..., str], values: dict[str, Any], words: str
 ) -> None:
     assert words in refusal(**values)
+
+
+def test_secrets_are_read_only_where_rollouts_are_let_show_tokens(render: Callable[..., Any]) -> None:
+    def watched(**values: Any) -> set[tuple[str, str, str]]:
+        roles = of_kind(render(**values), "ClusterRole")
+        return rules(*(role for role in roles if role["metadata"]["name"].endswith("-watched")))
+
+    assert watched(rbac={"readTokens": True}) - watched() == {("", "secrets", "get")}
+
+
+def test_the_operator_may_go_where_further_rules_let_it(render: Callable[..., Any]) -> None:
+    further = {"to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}], "ports": [{"port": 9090}]}
+
+    policies = of_kind(render(networkPolicy={"enabled": True, "extraEgress": [further]}), "NetworkPolicy")
+
+    assert further in policies[0]["spec"]["egress"]
