@@ -28,7 +28,7 @@ CONTAINER_SECURITY: Final[Obj] = {
     "capabilities": {"drop": ["ALL"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-POD_SECURITY: Final[Obj] = {
+_POD_SECURITY: Final[Obj] = {
     "runAsNonRoot": True,
     "runAsUser": USER,
     "runAsGroup": USER,
@@ -72,9 +72,14 @@ def worker_pod(
             "audience": AUDIENCE, "expirationSeconds": _TOKEN_SECONDS, "path": "token"}}]}})  # fmt: skip
     variables = [*_variables(values), *env]
     main = container(template, platform, name=CONTAINER, image=image, args=args, env=variables, mounts=mounts)
+    return job_pod(template, main, volumes)
+
+
+def job_pod(template: PodTemplate, main: Obj, volumes: list[Obj]) -> Obj:
+    """Return the spec of a pod of a Job, around a container that runs to its end."""
     # The log's tail says more than nothing where a process dies before it can leave an outcome.
-    main["terminationMessagePolicy"] = "FallbackToLogsOnError"
-    return pod(template, main, volumes) | {"securityContext": POD_SECURITY, "restartPolicy": "Never"}
+    ending = main | {"terminationMessagePolicy": "FallbackToLogsOnError"}
+    return pod(template, ending, volumes) | {"securityContext": _POD_SECURITY, "restartPolicy": "Never"}
 
 
 def container(

@@ -71,6 +71,11 @@ class PodView:
     restarts: int = 0
 
     @property
+    def host(self) -> str:
+        """Return its address as URLs have it."""
+        return f"[{self.ip}]" if ":" in self.ip else self.ip
+
+    @property
     def runs(self) -> bool:
         """Return whether its container runs."""
         return self.started is not None and self.ended is None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 import pytest
+from builders.endless import Endless, serving
 
 from fathom_api.analysis import SecretKey
 from fathom_operator.analysis.questions import Answer, Question
@@ -20,7 +20,7 @@ from fathom_operator.recmodel.secrets import tokens
 KEY = ("p", "Both")
 
 
-class Other(BaseHTTPRequestHandler):
+class Other(Endless, BaseHTTPRequestHandler):
     """A server, well behaved or not."""
 
     #: Status and body of its answer.
@@ -37,21 +37,11 @@ class Other(BaseHTTPRequestHandler):
             self.send_header("Location", "http://127.0.0.1:1/")
         self.end_headers()
         if self.manner == "slow":
-            self._endlessly(b" ", 0.02)
+            self.endlessly(b" ", 0.02)
         elif self.manner == "endless":
-            self._endlessly(b" " * 10_000, 0.0)
+            self.endlessly(b" " * 10_000, 0.0)
         else:
             self.wfile.write(answer)
-
-    def _endlessly(self, data: bytes, pause: float) -> None:
-        try:
-            while not self.server.stopped.wait(pause):  # type: ignore[attr-defined]
-                self.wfile.write(data)
-        except OSError:
-            return
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture
@@ -60,15 +50,9 @@ def other() -> Iterator[type[Other]]:
         heard: ClassVar[list[tuple[str, str | None]]] = []
         url = ""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Here) as server:
-        server.stopped = threading.Event()  # type: ignore[attr-defined]
+    with serving(Here) as server:
         Here.url = f"http://127.0.0.1:{server.server_port}/"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield Here
-        server.stopped.set()  # type: ignore[attr-defined]
-        server.shutdown()
-        thread.join()
 
 
 def no_tokens(key: SecretKey) -> str:

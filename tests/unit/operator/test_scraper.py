@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -10,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from builders.endless import Endless, serving
 from builders.seen import pod
 from prometheus_client import REGISTRY, generate_latest
 
@@ -32,7 +32,7 @@ def served() -> bytes:
     return generate_latest(REGISTRY)
 
 
-class Pod(BaseHTTPRequestHandler):
+class Pod(Endless, BaseHTTPRequestHandler):
     """A pod, well behaved or not."""
 
     #: How it behaves.
@@ -47,33 +47,17 @@ class Pod(BaseHTTPRequestHandler):
         self.send_response(503 if self.manner == "ill" else 200)
         self.end_headers()
         if self.manner == "endless":
-            self._endlessly(b"# more\n" * 10_000, 0.0)
+            self.endlessly(b"# more\n" * 10_000, 0.0)
         elif self.manner == "slow":
-            self._endlessly(b"#", 0.05)
+            self.endlessly(b"#", 0.05)
         else:
             self.wfile.write(b"<html>" if self.manner == "foreign" else served())
-
-    def _endlessly(self, data: bytes, pause: float) -> None:
-        try:
-            while not self.server.stopped.wait(pause):  # type: ignore[attr-defined]
-                self.wfile.write(data)
-        except OSError:
-            return
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Pod) as server:
-        server.stopped = threading.Event()  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
+    with serving(Pod) as server:
         yield server
-        server.stopped.set()  # type: ignore[attr-defined]
-        server.shutdown()
-        thread.join()
 
 
 def candidate(ip: str = "127.0.0.1") -> PodView:

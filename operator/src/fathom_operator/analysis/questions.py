@@ -13,6 +13,8 @@ from fathom_api.rollout import Rollout
 from fathom_operator.analysis.values import Values, fill_in, prometheus_number, webhook_result
 from fathom_operator.times import text
 
+#: Long enough for a server that is well: rollouts that others fail wait behind it.
+SECONDS: Final = 3
 #: More pods are not named: a query of them all would be too long.
 _MOST_PODS: Final = 100
 
@@ -26,6 +28,16 @@ class Side:
 
     name: str
     pods: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of its pods, sorted, no more than are told."""
+        return sorted(self.pods)[:_MOST_PODS]
+
+    @property
+    def addresses(self) -> list[str]:
+        """Return where they answer, in the order of `names`."""
+        return [self.pods[name] for name in self.names]
 
 
 @dataclass(frozen=True)
@@ -121,14 +133,13 @@ def _query(metric: PrometheusMetric, about: Subject, version: Side) -> Question:
         window=f"{max(1, round(about.window))}s",
     )
     # Both versions at the same moment, and no work for a server that we no longer wait for.
-    form = {"query": query, "time": f"{about.now.timestamp():.3f}", "timeout": "3s"}
+    form = {"query": query, "time": f"{about.now.timestamp():.3f}", "timeout": f"{SECONDS}s"}
     return Question(f"{metric.address.rstrip('/')}/api/v1/query", form=form, token=metric.bearer_token)
 
 
 def _expression(version: Side) -> str:
     """Return a regular expression of the pods' names, which none has where there are no pods."""
-    names = sorted(version.pods)[:_MOST_PODS]
-    return "|".join(names) or "no-pod-is-ready"
+    return "|".join(version.names) or "no-pod-is-ready"
 
 
 def _document(metric: AnalysisMetric, about: Subject) -> Mapping[str, Any]:
@@ -148,7 +159,7 @@ def _document(metric: AnalysisMetric, about: Subject) -> Mapping[str, Any]:
 
 
 def _version(side: Side) -> Mapping[str, Any]:
-    return {"name": side.name, "pods": [side.pods[name] for name in sorted(side.pods)[:_MOST_PODS]]}
+    return {"name": side.name, "pods": side.addresses}
 
 
 def _value(before: Values, answers: Answers, name: str, now: datetime) -> Values:

@@ -12,10 +12,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from fathom_api.analysis import SecretKey
-from fathom_operator.analysis.questions import Answer, Question, QuestionKey
+from fathom_operator.analysis.questions import SECONDS, Answer, Question, QuestionKey
 
-#: Long enough for a server that is well: rollouts that others fail wait behind it.
-_SECONDS: Final = 3.0
 #: One number or one verdict is asked for.
 _MOST_BYTES: Final = 256 * 2**10
 _AT_ONCE: Final = 16
@@ -34,7 +32,7 @@ Asker = Callable[[Mapping[QuestionKey, Question], Tokens], dict[QuestionKey, Ans
 class HttpAsker:
     """Asks over HTTP: no redirect, no second try before the next look."""
 
-    def __init__(self, *, seconds: float = _SECONDS, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, *, seconds: float = SECONDS, most_bytes: int = _MOST_BYTES) -> None:
         """Take what an answer may take: all of it, however slowly it comes, and the name's look-up too."""
         self._seconds = seconds
         self._most_bytes = most_bytes

@@ -21,7 +21,7 @@ from fathom_operator.kube.resources import JOBS, Obj
 from fathom_operator.owner import Owner
 from fathom_operator.plan import Ref
 from fathom_operator.platform import Platform
-from fathom_operator.pods import POD_SECURITY, container, pod
+from fathom_operator.pods import container, job_pod
 from fathom_operator.times import parse
 from fathom_operator.views import CONTAINER, JobView, PodView, latest_by_index
 
@@ -30,7 +30,6 @@ STAGE: Final = "check"
 #: 128 by the container runtime), killed for its memory or for good (137), told to go (143).
 _NOT_ITS_OWN: Final = (126, 127, 128, 137, 143)
 _LONGEST: Final = 300
-_MOST_PODS: Final = 100
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,7 @@ class Checks:
         )
         if wanted.command:
             main["command"] = list(wanted.command)
-        main["terminationMessagePolicy"] = "FallbackToLogsOnError"
-        spec = pod(wanted, main, [{"name": "tmp", "emptyDir": {}}])
-        spec |= {"securityContext": POD_SECURITY, "restartPolicy": "Never"}
+        spec = job_pod(wanted, main, [{"name": "tmp", "emptyDir": {}}])
         body: Obj = {
             "spec": {
                 "parallelism": 1,
@@ -114,8 +111,8 @@ class Checks:
             "HOME": "/tmp",  # noqa: S108 - an emptyDir of its own
             "FATHOM_CANARY": self.candidate.name,
             "FATHOM_STABLE": self.stable.name,
-            "FATHOM_CANARY_PODS": _addresses(self.candidate),
-            "FATHOM_STABLE_PODS": _addresses(self.stable),
+            "FATHOM_CANARY_PODS": ",".join(self.candidate.addresses),
+            "FATHOM_STABLE_PODS": ",".join(self.stable.addresses),
             "FATHOM_STEP": str(going.step if going else 0),
             "FATHOM_WEIGHT": str(going.weight if going else 0),
             "FATHOM_URL": self.status.url or "",
@@ -149,10 +146,6 @@ def _unknown(wanted: JobMetric, job: JobView, its: PodView | None) -> str:
     if job.suspended:
         return f"Job {job.name} is suspended: it waits for its queue"
     return f"Job {job.name} does not start{problem}" if problem else f"Job {job.name} has not ended"
-
-
-def _addresses(side: Side) -> str:
-    return ",".join(side.pods[name] for name in sorted(side.pods)[:_MOST_PODS])
 
 
 def _failure_policy() -> Obj:

@@ -177,11 +177,7 @@ class _Going:
 def side(version: str, pods: Iterable[PodView]) -> Side:
     """Return a version with its ready pods, as others are told of it."""
     ready = [p for p in pods if (p.stage, p.run) == (STAGE, version) and p.ready and p.ip and not p.deleting]
-    return Side(version, {p.name: f"http://{_host(p.ip)}:{PORT}" for p in ready})
-
-
-def _host(ip: str) -> str:
-    return f"[{ip}]" if ":" in ip else ip
+    return Side(version, {p.name: f"http://{p.host}:{PORT}" for p in ready})
 
 
 def _no_tokens(key: object) -> str:

@@ -10,12 +10,12 @@ import aiohttp
 
 from fathom_operator.analysis.counts import Scrape
 from fathom_operator.analysis.scrape import UnreadableMetricsError, read
+from fathom_operator.recmodel.predictor import PORT
 from fathom_operator.views import PodView
 
 #: Reads pods: their counters by name. A pod that cannot be read is left out.
 Scraper = Callable[[Iterable[PodView]], dict[str, Scrape]]
 
-PORT: Final = 8080
 _SECONDS: Final = 2.0
 #: Some hundred kB are usual.
 _MOST_BYTES: Final = 4 * 2**20
@@ -55,10 +55,11 @@ class PodScraper:
             return await asyncio.gather(*map(ask, pods))
 
     async def _ask(self, session: aiohttp.ClientSession, pod: PodView) -> str | None:
-        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         body = bytearray()
         try:
-            async with session.get(f"http://{host}:{self._port}/metrics", allow_redirects=False) as answer:
+            async with session.get(
+                f"http://{pod.host}:{self._port}/metrics", allow_redirects=False
+            ) as answer:
                 async for chunk in answer.content.iter_any():
                     body += chunk
                     if len(body) > self._most_bytes:

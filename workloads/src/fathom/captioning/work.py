@@ -115,23 +115,6 @@ class Work:
         if settled != self.tally.total:
             raise RuntimeError(f"{settled} of {self.tally.total} items settled; run this shard again")
 
-    def _next_event(self) -> None:
-        try:
-            event = self._events.get(timeout=_POLL_SECONDS)
-        except queue.Empty:
-            return
-        event()
-
-    def _tell(self, report: Reporter, every: float) -> None:
-        now = time.monotonic()
-        if now - self._reported_at >= every:
-            self._reported_at = now
-            report.update(self.tally.progress(self._shard.committed_at))
-
-    def _commit(self) -> None:
-        with self._shard_lock:
-            self._shard.commit()
-
     # ----- the thread that reads rows
 
     def _feed(self, readers: ThreadPoolExecutor) -> None:
@@ -264,6 +247,23 @@ class Work:
             self._pool.close()
             self._commit()
         self._tell(report, every=0)
+
+    def _next_event(self) -> None:
+        try:
+            event = self._events.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            return
+        event()
+
+    def _tell(self, report: Reporter, every: float) -> None:
+        now = time.monotonic()
+        if now - self._reported_at >= every:
+            self._reported_at = now
+            report.update(self.tally.progress(self._shard.committed_at))
+
+    def _commit(self) -> None:
+        with self._shard_lock:
+            self._shard.commit()
 
     def _batch_done(self) -> None:
         """Have a batch's rows committed; answers that come one by one are not worth a file each."""
