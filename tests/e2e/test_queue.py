@@ -61,7 +61,7 @@ def _policy(world: World, policy: str) -> None:
 
 def test_a_queued_job_waits_is_admitted_stopped_midway_and_goes_on(world: World, queue: str) -> None:
     items = world.context.data.table("items", ["item_id"])["item_id"].to_pylist()
-    world.kube.apply([world.caption_job(NAME, queueName=queue, shards=1, **world.learned())])
+    world.kube.apply([world.caption_job(NAME, queueName=queue, shards=1, **world.learned_at_length())])
 
     def waits(status: object) -> bool:
         return any(c.reason == Reason.QUEUED for c in getattr(status, "conditions", []))

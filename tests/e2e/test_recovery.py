@@ -77,7 +77,7 @@ def test_the_second_version_is_served(world: World, survived: Survived) -> None:
 
 def test_a_killed_captioning_pod_costs_only_what_it_had_not_written(world: World) -> None:
     name = "one-pod-dies"
-    world.kube.apply([world.caption_job(name, shards=1, **world.learned())])
+    world.kube.apply([world.caption_job(name, shards=1, **world.learned_at_length())])
     items = world.context.data.table("items", ["item_id"])["item_id"].to_pylist()
     halfway = world.until(
         "captionjob", name, lambda s: 0 < s.items.done < len(items), "some items are captioned"

@@ -52,6 +52,11 @@ class World:
         model = job["spec"]["model"] | {"uri": f"pvc://{manifests.OUTPUT}/{manifests.CAPTION_JOB}/model"}
         return {"model": model, "fineTune": None}
 
+    def learned_at_length(self) -> dict[str, Any]:
+        """Return the same of a captioner slow enough to be stopped midway: one item at a time, sampled."""
+        spec = self.learned()
+        return spec | {"model": spec["model"] | {"batchSize": 1, "samples": 8}}
+
     def rec_model(self, name: str, captions: str | None, **spec: Any) -> Object:
         """Return the quickstart's RecModel under another name, of two epochs, with parts replaced."""
         [model] = manifests.load("recmodel", self.namespace)
