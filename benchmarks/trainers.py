@@ -7,6 +7,7 @@ imported where they are used, as each process has one of them.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
@@ -197,6 +198,8 @@ def recbole(data: Any, options: dict[str, Any], timed: Callable[..., None], fold
         frame[f"{n}:float"] = data["numbers"][:, i]
     frame["label:float"] = data["labels"]
     (folder / "data").mkdir(exist_ok=True)
+    # It leaves TensorBoard's files in the current folder.
+    os.chdir(folder)
     train = data["train"]
     for part, chosen in {
         "train": slice(0, train),

@@ -11,7 +11,7 @@ from builders.captioned import Clip, Pictured, Shelf, caption, error
 from builders.evaluations import a_lift, an_effect, an_evaluation
 from builders.reports import a_report
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from fathom.ranking.figures import Tokens
 from fathom.report import captions, render
@@ -102,7 +102,7 @@ def test_what_the_page_forbids_is_refused(opened: Opened) -> None:
         "document.body.insertAdjacentHTML('beforeend', '<img id=evil src=x onerror=\"document.title=1\">"
         '<p id=p style="color:red">\')'
     )
-    opened.page.wait_for_function("document.getElementById('evil').complete")
+    expect(opened.page.locator("#evil")).to_have_js_property("complete", True)
     assert opened.page.title() != "1"
     assert any("Content Security Policy" in complaint for complaint in opened.complaints)
 
@@ -148,7 +148,7 @@ def test_reset_shows_the_beginning_and_more_shows_more(opened: Opened) -> None:
     why(opened.page, "failed")
     assert len(shown(opened.page)) == 4
     opened.page.get_by_role("button", name="Reset").click()
-    opened.page.wait_for_function("document.querySelectorAll('#cards > .card:not([hidden])').length === 24")
+    expect(opened.page.locator(CARDS).locator("visible=true")).to_have_count(24)
     opened.page.get_by_role("button", name="Show more").click()
     assert len(shown(opened.page)) == 48
 
