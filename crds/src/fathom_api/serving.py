@@ -83,14 +83,15 @@ class Serving(PodTemplate):
         Rule(
             "self.mode != 'Knative' || !has(self.rollout.shadow)",
             "in mode Knative nothing copies requests, so there is no shadow: remove "
-            "spec.serving.rollout.shadow and begin with a step of weight 1, or set spec.serving.mode to Standard",
+            "spec.serving.rollout.shadow and begin with a step of weight 1, or set spec.serving.mode to "
+            "Standard",
             lambda serving: serving.mode != "Knative" or serving.rollout.shadow is None,
             ".rollout.shadow",
         ),
         Rule(
             "self.mode != 'Knative' || self.rollout.steps.all(s, s.weight > 0)",
-            "in mode Knative a candidate without requests cannot be reached: begin with a weight of 1, or set "
-            "spec.serving.mode to Standard",
+            "in mode Knative a candidate without requests cannot be reached: begin with a weight of 1, or "
+            "set spec.serving.mode to Standard",
             lambda serving: serving.mode != "Knative" or all(s.weight > 0 for s in serving.rollout.steps),
             ".rollout.steps",
         ),
@@ -127,8 +128,8 @@ class Serving(PodTemplate):
         Rule(
             "self.mode != 'Standard' || !has(self.autoscaling) || !has(self.autoscaling.metric) || "
             "self.autoscaling.metric in ['CPU', 'Memory']",
-            "in mode Standard only CPU and Memory can be measured: change spec.serving.autoscaling.metric, or "
-            "use triggers of KEDA",
+            "in mode Standard only CPU and Memory can be measured: change "
+            "spec.serving.autoscaling.metric, or use triggers of KEDA",
             lambda serving: (
                 serving.mode != "Standard"
                 or serving.autoscaling is None

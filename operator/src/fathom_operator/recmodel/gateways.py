@@ -134,8 +134,8 @@ def chosen(
             )
     if not found:
         message = (
-            "no Gateway takes requests in this cluster: create one (docs/how-to/serve-in-standard-mode.md has "
-            "one to copy); serving begins by itself then"
+            "no Gateway takes requests in this cluster: create one (docs/how-to/serve-in-standard-mode.md "
+            "has one to copy); serving begins by itself then"
         )
         return Failure(Reason.MISSING_GATEWAY, message)
     if len(found) > 1:
