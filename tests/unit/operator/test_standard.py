@@ -29,8 +29,12 @@ STEPS: dict[str, Any] = {
 }
 
 
+def digest(name: str) -> str:
+    return f"sha256:{name.removeprefix('v-')[::-1] * 8}"
+
+
 def version(name: str) -> Obj:
-    return {"name": name, "digest": f"sha256:{name}", "uri": f"pvc://data/models/{name}/captions"}
+    return {"name": name, "digest": digest(name), "uri": f"pvc://data/models/{name}/captions"}
 
 
 def isvc(name: str) -> str:
@@ -97,7 +101,9 @@ class Cluster:
         """Observe, decide, and carry the plan out as the API server and the Gateway would."""
         self.plan = decide(self.seen(now), PLATFORM)
         for change in apply.changes(self.plan, self.children):
-            self.children[ref(change.child)] = change.child
+            before = self.children.get(ref(change.child), {})
+            said = {"status": before["status"]} if "status" in before else {}
+            self.children[ref(change.child)] = change.child | said
             self.generation += change.child["kind"] == "HTTPRoute"
         for gone in self.plan.delete:
             self.children.pop(gone, None)
@@ -289,7 +295,7 @@ def test_the_header_leads_to_a_version_before_it_has_any_weight() -> None:
     plan = cluster.looks(0, 1, 2)
     assert cluster.weights == {service(OLD): 100, service(NEW): 0}
     assert phase(plan) == ("Stepping", 0)
-    for name in ("candidate", NEW, f"sha256:{NEW}".removeprefix("sha256:")[:12]):
+    for name in ("candidate", NEW, digest(NEW).removeprefix("sha256:")[:12]):
         assert cluster.named(name) == [service(NEW)], name
     for name in ("stable", OLD):
         assert cluster.named(name) == [service(OLD)], name

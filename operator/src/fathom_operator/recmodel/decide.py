@@ -260,7 +260,7 @@ def _with_analysis(status: RecModelStatus, move: Move) -> RecModelStatus:
 
 def _going(seen: RecModelSeen, want: Want, served: Served, move: Move) -> Plan:
     rollout = move.status
-    starting = rollout.phase == "Starting"
+    starting = rollout.phase == "Starting" or want.status.stable is None
     stage: Stage = "Deploying" if starting else "RollingOut"
     reason = Reason.DEPLOYING if starting else Reason.ROLLING_OUT
     name = want.deploy.name if want.deploy else ""

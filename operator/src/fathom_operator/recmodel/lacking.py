@@ -14,7 +14,7 @@ from fathom_operator.recmodel.observe import RecModelSeen
 _RELEASES: Final = {
     INFERENCE_SERVICES.group: "kserve/kserve/releases/download/v0.20.0/kserve.yaml",
     REVISIONS.group: "knative/serving/releases/download/knative-v1.21.1/serving-core.yaml",
-    HTTP_ROUTES.group: "kubernetes-sigs/gateway-api/releases/download/v1.4.0/standard-install.yaml",
+    HTTP_ROUTES.group: "kubernetes-sigs/gateway-api/releases/download/v1.6.1/standard-install.yaml",
 }
 
 
