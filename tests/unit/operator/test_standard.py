@@ -82,7 +82,7 @@ class Cluster:
         names = [name for (kind, name) in self.children if kind == "InferenceService"]
         pods = tuple(
             replace(
-                pod(isvc(v)), name=f"{isvc(v)}-{i}", stage="serve", run=v, ready=True, digest=f"sha256:{v}"
+                pod(isvc(v)), name=f"{isvc(v)}-{i}", stage="serve", run=v, ready=True, digest=digest(v)
             )
             for v in self.ready
             for i in range(self.serving.get("replicas", 1))
