@@ -1,4 +1,4 @@
-"""Envoy Gateway as the tests use it: small, with our image, its proxies at a node port."""
+"""Envoy Gateway as the tests use it: small, with our image, its proxies inside the cluster."""
 
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ def objects(envoy: str | None) -> list[Object]:
     container: dict[str, Any] = {"resources": _SMALL} | ({"image": envoy} if envoy else {})
     proxy = {
         "envoyDeployment": {"container": container},
-        "envoyService": {"type": "NodePort", "externalTrafficPolicy": "Cluster"},
+        "envoyService": {"type": "ClusterIP"},
     }
     return [
         {
