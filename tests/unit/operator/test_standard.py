@@ -81,9 +81,7 @@ class Cluster:
     def seen(self, now: datetime) -> RecModelSeen:
         names = [name for (kind, name) in self.children if kind == "InferenceService"]
         pods = tuple(
-            replace(
-                pod(isvc(v)), name=f"{isvc(v)}-{i}", stage="serve", run=v, ready=True, digest=digest(v)
-            )
+            replace(pod(isvc(v)), name=f"{isvc(v)}-{i}", stage="serve", run=v, ready=True, digest=digest(v))
             for v in self.ready
             for i in range(self.serving.get("replicas", 1))
         )
@@ -453,6 +451,7 @@ def test_a_gateway_that_takes_no_requests_is_told_and_waited_for() -> None:
     plan = cluster.looks(0, 1, 600)
     assert stage_of(plan) == ("Deploying", "Deploying")
     assert "Gateway infra/public takes no requests" in condition(plan, "Ready")["message"]
+    assert plan.look_again == 10, "nobody tells when it does"
     cluster.gateways = [gateway()]
     assert stage_of(cluster.looks(601, 602)) == ("Serving", "Serving")
 

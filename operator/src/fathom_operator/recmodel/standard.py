@@ -33,6 +33,8 @@ _SCALE_DOWN_DELAY = "30s"
 _DRAIN_SECONDS = 10.0
 #: How soon to look again for what nobody tells us of: endpoints, and a route that is left.
 _SOON = 2.0
+#: And for a Gateway that takes no requests yet, or has no address.
+_LOOK_FOR_GATEWAY = 10.0
 
 
 def standard(it: Situation) -> Served:
@@ -53,13 +55,14 @@ def _routed(it: Situation, gateway: GatewayView) -> Served:
     base = _deployed(it, move)
     wanted = [http_route(owner, reference, gateway, shares, text(it.seen.now))] if shares else []
     gone = [] if shares else [Ref(HTTP_ROUTES.kind, owner.name)] * (route is not None)
-    waits = _SOON if _lags(it) else None
+    address = url(gateway, reference, path_of(owner, reference))
+    waits = _SOON if _lags(it) else None if gateway.programmed and address else _LOOK_FOR_GATEWAY
     return replace(
         base,
         desired=(*base.desired, *wanted),
         delete=(*base.delete, *gone),
         ready=answers.ready,
-        url=url(gateway, reference, path_of(owner, reference)) if it.stable else None,
+        url=address if it.stable else None,
         message=move.message if move else answers.message,
         look_again=soonest(base.look_again, waits),
         gateway=gateway_status(gateway, reference),
