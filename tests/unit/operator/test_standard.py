@@ -153,17 +153,17 @@ def test_the_header_leads_to_a_version_before_it_has_any_weight() -> None:
     cluster = Cluster.rolling(
         OLD, NEW, serving={"mode": "Standard", "rollout": {"steps": steps(0, 10, pause="1h")}}
     )
-    plan = cluster.looks(0, 1, 2)
+    plan = cluster.look()
     assert cluster.weights == {service(OLD): 100, service(NEW): 0}
-    assert phase(plan) == ("Stepping", 0)
+    assert plan.status["rollout"].get("stepStartedAt") is None, "the Gateway knows nothing of it yet"
+    assert phase(cluster.looks(1, 2)) == ("Stepping", 0)
     for name in ("candidate", NEW, digest(NEW).removeprefix("sha256:")[:12]):
         assert cluster.named(name) == [service(NEW)], name
     for name in ("stable", OLD):
         assert cluster.named(name) == [service(OLD)], name
     assert cluster.named("v-another") == []
 
-    plan = cluster.looks(3602, 3603)
-    assert phase(plan) == ("Stepping", 10)
+    assert phase(cluster.looks(3602, 3603)) == ("Stepping", 10)
 
 
 def test_a_shadow_gets_copies_and_no_requests() -> None:

@@ -126,8 +126,11 @@ def _sight(it: Situation, gateway: GatewayView, route: RouteView | None, candida
     if route is None or not (gateway.programmed and route.settled):
         before = it.rollout.weight if it.rollout else 0
         return Sight(ready=True, percent=before, settled=False, message=_why_not(gateway, route))
-    shadow = it.rollout is not None and it.rollout.step == SHADOW
     name = backend(it.seen.owner, candidate)
+    if name not in route.weights:
+        # A weight of 0 too is there only once the header leads to it.
+        return Sight(ready=True, percent=0, settled=False, message="the HTTPRoute does not name it yet")
+    shadow = it.rollout is not None and it.rollout.step == SHADOW
     return Sight(ready=True, percent=(route.mirrors if shadow else route.weights).get(name, 0))
 
 
