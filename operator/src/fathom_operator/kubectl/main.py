@@ -16,9 +16,11 @@ from kubernetes.config import ConfigException
 from fathom_api import Annotations, RecModelSpec, RecModelStatus
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import KubeError
-from fathom_operator.kube.resources import REC_MODELS, Obj
+from fathom_operator.kube.resources import CONFIG_MAPS, REC_MODELS, Obj
+from fathom_operator.kubectl.pages import history_page
 from fathom_operator.kubectl.view import history_lines, status_lines
 from fathom_operator.observation import parse_spec, parse_status
+from fathom_operator.recmodel.record import record_name, trail_in
 from fathom_operator.times import Clock, utc_now
 
 _MANAGER: Final = "kubectl-fathom"
@@ -52,8 +54,8 @@ class Plugin:
     clock: Clock = utc_now
     sleep: Callable[[float], None] = time.sleep
 
-    def run(self, verb: str, name: str) -> None:
-        """Carry out a command.
+    def run(self, verb: str, name: str, output: str = "text") -> None:
+        """Carry out a command; `output` is the form of a history, text or html.
 
         Raises:
             RefusedError: it makes no sense now.
@@ -63,6 +65,8 @@ class Plugin:
             self._tell(verb, name)
         elif verb == "watch":
             self._watch(name)
+        elif verb == "history" and output == "html":
+            self.out.write(self._history_page(name))
         elif verb == "history":
             self._print(history_lines(self._status(self._get(name)), self.clock()))
         else:
@@ -87,6 +91,12 @@ class Plugin:
                 return
             self.sleep(_SECONDS)
 
+    def _history_page(self, name: str) -> str:
+        obj = self._get(name)
+        record = self.kube.get(CONFIG_MAPS, self.namespace, record_name(name))
+        title = f"{self.namespace}/{name}"
+        return history_page(title, _spec(obj), self._status(obj), trail_in(record), self.clock())
+
     def _tell(self, verb: str, name: str) -> None:
         status = self._status(self._get(name))
         if verb == "retry":
@@ -110,11 +120,8 @@ class Plugin:
         return obj
 
     def _lines(self, obj: Obj, *, colour: bool) -> list[str]:
-        spec, invalid = parse_spec(RecModelSpec, obj)
-        if spec is None:
-            raise RefusedError(f"the spec is of another version of Fathom than this plugin: {invalid}")
         name = obj["metadata"]["name"]
-        return status_lines(name, spec, self._status(obj), self.clock(), colour=colour)
+        return status_lines(name, _spec(obj), self._status(obj), self.clock(), colour=colour)
 
     def _status(self, obj: Obj) -> RecModelStatus:
         return parse_status(RecModelStatus, obj)
@@ -124,6 +131,13 @@ class Plugin:
         self.out.flush()
 
 
+def _spec(obj: Obj) -> RecModelSpec:
+    spec, invalid = parse_spec(RecModelSpec, obj)
+    if spec is None:
+        raise RefusedError(f"the spec is of another version of Fathom than this plugin: {invalid}")
+    return spec
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     out = argparse.ArgumentParser(prog="kubectl fathom", description="Rollouts of RecModels.")
@@ -131,6 +145,14 @@ def parser() -> argparse.ArgumentParser:
     for verb, words in {**_SHOWS, **{verb: words for verb, (_, words) in _COMMANDS.items()}}.items():
         sub = verbs.add_parser(verb, help=words, description=words)
         sub.add_argument("name", help="of the RecModel")
+        if verb == "history":
+            sub.add_argument(
+                "-o",
+                "--output",
+                choices=("text", "html"),
+                default="text",
+                help="html: one page with what each rollout measured, plotted; to the standard output",
+            )
         sub.add_argument("-n", "--namespace", help="default: that of the context")
         sub.add_argument("--context", help="of the kubeconfig; default: the current one")
         sub.add_argument("--kubeconfig", help="default: $KUBECONFIG, or ~/.kube/config")
@@ -142,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser().parse_args(arguments)
     try:
         kube, namespace = _connect(given.kubeconfig, given.context)
-        Plugin(kube, given.namespace or namespace, sys.stdout).run(given.verb, given.name)
+        plugin = Plugin(kube, given.namespace or namespace, sys.stdout)
+        plugin.run(given.verb, given.name, getattr(given, "output", "text"))
     except (RefusedError, ConfigException, KubeError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -39,24 +39,25 @@ def status_lines(
 
 def history_lines(status: RecModelStatus, now: datetime) -> list[str]:
     """Return the versions that were served and those that were rejected, latest first."""
+    rows = history_rows(status, now)
+    return table(("VERSION", "WHAT", "AGE", ""), rows) if rows else ["nothing was served or rejected yet"]
+
+
+def history_rows(status: RecModelStatus, now: datetime) -> list[tuple[str, str, str, str]]:
+    """Return version, what became of it, its age and more, latest first."""
     served = [
         ("served", v.promoted_at, v.name, f"AUC {v.auc:.4f}" if v.auc is not None else "")
         for v in status.history
     ]
     rejected = [("rejected", r.at, r.name, f"{r.reason}: {r.message}") for r in status.rejected]
     rows = sorted((*served, *rejected), key=lambda row: row[1] or "", reverse=True)
-    if not rows:
-        return ["nothing was served or rejected yet"]
     current = status.stable.name if status.stable else None
     first = next((row for row in rows if row[0] == "served" and row[2] == current), None)
-    return table(
-        ("VERSION", "WHAT", "AGE", ""),
-        [
-            (name, "serving" if row is first else what, _age(at, now), words)
-            for row in rows
-            for what, at, name, words in [row]
-        ],
-    )
+    return [
+        (name, "serving" if row is first else what, age(at, now), words)
+        for row in rows
+        for what, at, name, words in [row]
+    ]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -67,7 +68,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _rollout(rollout: Rollout, status: RolloutStatus, now: datetime) -> Iterable[str]:
     filled = round(_BAR * status.weight / 100)
-    since = f" for {_age(status.step_started_at, now)}" if status.step_started_at else ""
+    since = f" for {age(status.step_started_at, now)}" if status.step_started_at else ""
     yield f"  {'█' * filled}{'░' * (_BAR - filled)} {status.weight} % of the requests, {status.phase}{since}"
     weights = [f"{step.weight} %" for step in rollout.steps] + ["100 %"]
     marks = ["✓" if i < status.step else "▸" if i == status.step else "·" for i in range(len(weights))]
@@ -81,13 +82,13 @@ def _analysis(results: Sequence[AnalysisResult], *, colour: bool) -> list[str]:
         (
             r.metric,
             r.verdict + (" (dry run)" if r.dry_run else ""),
-            _number(r.stable),
-            _number(r.candidate),
-            _number(r.delta, sign=True),
-            f"{_number(r.interval.low, sign=True)} … {_number(r.interval.high, sign=True)}"
+            number(r.stable),
+            number(r.candidate),
+            number(r.delta, sign=True),
+            f"{number(r.interval.low, sign=True)} … {number(r.interval.high, sign=True)}"
             if r.interval
             else "",
-            _number(r.margin),
+            number(r.margin),
             f"{r.samples:,}",
         )
         for r in results
@@ -104,17 +105,19 @@ def _painted(line: str, verdict: str, *, colour: bool) -> str:
     return line.replace(verdict, f"\033[{_COLOURS[verdict]}m{verdict}\033[0m", 1) if colour else line
 
 
-def _number(value: float | None, *, sign: bool = False) -> str:
+def number(value: float | None, *, sign: bool = False) -> str:
+    """Return a number as people read it."""
     if value is None:
         return "-"
     return f"{value:+.4g}" if sign else f"{value:.4g}"
 
 
 def _ago(at: str | None, now: datetime, what: str) -> str:
-    return f"  {what} {_age(at, now)} ago" if at else ""
+    return f"  {what} {age(at, now)} ago" if at else ""
 
 
-def _age(at: str | None, now: datetime) -> str:
+def age(at: str | None, now: datetime) -> str:
+    """Return how long ago `at` was, in its largest unit."""
     if at is None:
         return ""
     seconds = max(0, int(seconds_since(at, now)))
