@@ -1,4 +1,4 @@
-"""Rollouts as the operator would have seen them: traffic and clock are simulated, verdicts and records are its own."""
+"""Rollouts as the operator sees them: traffic and clock are simulated, verdicts and records are its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from benchmarks.rollout_traffic import FAULTS, Fault
 from benchmarks.rollouts import START, Simulation
 from builders.manifests import rec_model
-
 from fathom_api import RecModelSpec, RecModelStatus
 from fathom_api.rollout import Rollout
 from fathom_operator.analysis.trail import Trail

@@ -15,7 +15,9 @@ from xml.etree.ElementTree import Element, tostring
 
 Node = Element | str | None
 #: Control characters that HTML has no place for, and marks that turn the text around them.
-_UNFIT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_UNFIT: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 
 
 def tag(kind: str, /, *inside: Node, **attributes: object) -> Element:

@@ -46,9 +46,7 @@ def checks(spec: RecModelSpec) -> dict[str, Check]:
     return {m.name: _check(m) for m in spec.serving.rollout.analysis} if spec.serving else {}
 
 
-def history_page(
-    name: str, spec: RecModelSpec, status: RecModelStatus, trail: Trail, now: datetime
-) -> str:
+def history_page(name: str, spec: RecModelSpec, status: RecModelStatus, trail: Trail, now: datetime) -> str:
     """Return the page.
 
     Args:

@@ -141,7 +141,9 @@ def _scale(points: Iterable[Point], harm: int, height: int) -> _Scale:
         looks = list(run)
         held += [p.delta for p in looks if p.delta is not None]
         held += [m for p in looks if p.margin is not None for m in _edges(p.margin, harm)]
-        held += [bound for p in looks[len(looks) // 2 :][-1:] for bound in (p.low, p.high) if bound is not None]
+        held += [
+            bound for p in looks[len(looks) // 2 :][-1:] for bound in (p.low, p.high) if bound is not None
+        ]
     low, high = min(held), max(held)
     room = 0.12 * (high - low) or 1.0
     return _Scale(low - room, high + room, height)
@@ -227,9 +229,7 @@ def _step(x: float, weight: int, bottom: int) -> Element:
     )
 
 
-def _grid(
-    frame: Frame, scale: _Scale, height: int, ticks: Iterable[tuple[float, str]]
-) -> Iterator[Element]:
+def _grid(frame: Frame, scale: _Scale, height: int, ticks: Iterable[tuple[float, str]]) -> Iterator[Element]:
     """Yield the axes: values at the left, time since the begin below."""
     right, bottom = _WIDTH - _RIGHT, height - _BOTTOM
     for value, words in ticks:

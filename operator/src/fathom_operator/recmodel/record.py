@@ -74,7 +74,11 @@ def desired(
         binary[_EVIDENCE] = _small_enough(kept)
     labels = owner.labels(STAGE, trail.candidate)
     body: Obj = {"data": data, "binaryData": binary}
-    return (owner.child(CONFIG_MAPS, record_name(owner.name), labels, body, made_from={"state": state, "at": text(now)}),)
+    return (
+        owner.child(
+            CONFIG_MAPS, record_name(owner.name), labels, body, made_from={"state": state, "at": text(now)}
+        ),
+    )
 
 
 def kept_in(config_map: Obj | None) -> Kept | None:
