@@ -3,47 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from typing import Final
 from xml.etree.ElementTree import Element
 
 from fathom_api import RecModelSpec, RecModelStatus
-from fathom_api.analysis import AnalysisMetric
 from fathom_operator.analysis.trail import Move, Point, Trail
+from fathom_operator.kubectl.checks import Check, checks
 from fathom_operator.kubectl.markup import Node, document, tag
 from fathom_operator.kubectl.plots import Frame, check_plot, frame, share_plot
 from fathom_operator.kubectl.view import age, history_rows, number
 from fathom_operator.times import parse, seconds_since
 
-_LOWER_IS_WORSE: Final = ("AUC", "OutcomeRate")
-_UNITS: Final[Mapping[str, str]] = {
-    "ErrorRate": "share of the requests",
-    "UnknownFeatureRate": "share of the candidates",
-    "LatencyP50": "difference relative to stable",
-    "LatencyP99": "difference relative to stable",
-    "Calibration": "log of predicted over observed, how much further from 0",
-    "OutcomeRate": "log of the ratio",
-    "ScorePSI": "the index itself",
-    "ScoreKS": "the distance itself",
-}
 _ENDINGS: Final = {"Promoted": "pass", "RolledBack": "fail"}
-
-
-@dataclass(frozen=True)
-class Check:
-    """What is known of a check beside its looks; nothing, if the spec has it no more."""
-
-    what: str = ""
-    unit: str = ""
-    #: 1: more is worse, -1: less is worse, 0: not known.
-    harm: int = 0
-
-
-def checks(spec: RecModelSpec) -> dict[str, Check]:
-    """Return the checks of a spec by their names."""
-    return {m.name: _check(m) for m in spec.serving.rollout.analysis} if spec.serving else {}
 
 
 def history_page(name: str, spec: RecModelSpec, status: RecModelStatus, trail: Trail, now: datetime) -> str:
@@ -195,12 +168,3 @@ def _mark(kind: str, words: str) -> Element:
     area: Node = tag("rect", class_=kind, x=0, y=1, width=24, height=8)
     drawn = line if kind in {"delta", "margin"} else area
     return tag("span", tag("svg", drawn, viewBox="0 0 24 10", aria_hidden="true"), words)
-
-
-def _check(metric: AnalysisMetric) -> Check:
-    if metric.metric is not None:
-        harm = -1 if metric.metric in _LOWER_IS_WORSE else 1
-        return Check(metric.metric, _UNITS.get(metric.metric, "difference"), harm)
-    if metric.prometheus is not None:
-        return Check("Prometheus", "difference", 1 if metric.prometheus.better == "Lower" else -1)
-    return Check("Job" if metric.job else "webhook")

@@ -76,15 +76,7 @@ def share_plot(frame: Frame) -> Element:
         line += [(frame.x(at), scale.y(weight)), (frame.x(end), scale.y(weight))]
     floor = scale.y(0)
     under = [(line[0][0], floor), *line, (line[-1][0], floor)] if line else []
-    told = [
-        tag(
-            "g",
-            tag("title", f"{at:%Y-%m-%d %H:%M:%S} told to {word}"),
-            tag("line", class_="told", x1=_n(frame.x(at)), x2=_n(frame.x(at)), y1=_TOP, y2=floor),
-            tag("text", word, x=_n(min(frame.x(at) + 4, _WIDTH - 50)), y=_TOP + 10, class_="label"),
-        )
-        for at, word in frame.told
-    ]
+    told = [_told(frame.x(at), f"{at:%H:%M:%S}", word, n, floor) for n, (at, word) in enumerate(frame.told)]
     said = ", ".join(f"{weight} % from {at:%H:%M:%S}" for at, weight in frame.weights)
     return _svg(
         f"Share of the requests: {said}",
@@ -111,7 +103,8 @@ def check_plot(frame: Frame, points: Sequence[Point], harm: int, name: str, numb
     clip = f"clip-{number}"
     bottom = height - _BOTTOM
     inside = tag("rect", x=_LEFT, y=_TOP, width=_WIDTH - _LEFT - _RIGHT, height=bottom - _TOP)
-    ticks = [(value, f"{value:+.3g}") for value in (scale.low, scale.high)]
+    near = 0.12 * (scale.high - scale.low)
+    ticks = [(edge, f"{edge:+.3g}") for edge in (scale.low, scale.high) if abs(edge) > near]
     weights = [(at, weight) for at, weight in frame.weights if frame.start < at <= frame.end]
     return _svg(
         _summary(name, points),
@@ -219,6 +212,16 @@ def _dot(frame: Frame, point: Point, scale: _Scale) -> Element | None:
     y = min(max(scale.y(point.delta), _TOP), scale.height - _BOTTOM)
     look = {"cx": _n(frame.x(at)), "cy": _n(y), "r": 2.4}
     return tag("circle", tag("title", words), class_=f"dot {point.verdict.lower()}", **look)
+
+
+def _told(x: float, when: str, word: str, number: int, floor: float) -> Element:
+    """Return the mark of a command; words of commands that follow closely are on lines of their own."""
+    return tag(
+        "g",
+        tag("title", f"{when} told to {word}"),
+        tag("line", class_="told", x1=_n(x), x2=_n(x), y1=_TOP, y2=floor),
+        tag("text", word, x=_n(min(x + 4, _WIDTH - 50)), y=_TOP + 10 + number % 3 * 14, class_="label"),
+    )
 
 
 def _step(x: float, weight: int, bottom: int) -> Element:

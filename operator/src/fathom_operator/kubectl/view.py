@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -10,7 +11,10 @@ from fathom_api import RecModelSpec, RecModelStatus
 from fathom_api.analysis import AnalysisResult
 from fathom_api.conditions import ConditionType
 from fathom_api.recmodel import Rollout, RolloutStatus
+from fathom_operator.analysis.trail import Trail
 from fathom_operator.conditions import find
+from fathom_operator.kubectl.checks import Check, checks
+from fathom_operator.kubectl.outlook import next_words, soonest_end, trend
 from fathom_operator.times import seconds_since
 
 _BAR: Final = 20
@@ -19,9 +23,15 @@ _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
 def status_lines(
-    name: str, spec: RecModelSpec, status: RecModelStatus, now: datetime, *, colour: bool
+    name: str,
+    spec: RecModelSpec,
+    status: RecModelStatus,
+    now: datetime,
+    *,
+    colour: bool,
+    trail: Trail | None = None,
 ) -> list[str]:
-    """Return what a RecModel does now."""
+    """Return what a RecModel does now; with a `trail`, how its checks went so far, too."""
     ready = find(status.conditions, ConditionType.READY)
     lines = [f"{name}  {status.stage}" + (f"  ({ready.reason})" if ready else "")]
     if ready is not None and ready.message:
@@ -33,7 +43,10 @@ def status_lines(
     if status.rollout is not None and spec.serving is not None:
         lines += ["", *_rollout(spec.serving.rollout, status.rollout, now)]
     if status.analysis:
-        lines += ["", *_analysis(status.analysis, colour=colour)]
+        trends = _trends(status, trail, checks(spec)) if trail else None
+        lines += ["", *_analysis(status.analysis, trends, colour=colour)]
+    if (said := next_words(name, status)) is not None:
+        lines += ["", f"  {said}"]
     return lines
 
 
@@ -75,9 +88,15 @@ def _rollout(rollout: Rollout, status: RolloutStatus, now: datetime) -> Iterable
     yield "  " + "   ".join(f"{mark} {weight}" for mark, weight in zip(marks, weights, strict=True))
     if status.message:
         yield f"  {status.message}"
+    if (left := soonest_end(rollout, status, now)) is not None:
+        yield f"  promoted in {_lasts(left)} at the soonest, if every check passes"
 
 
-def _analysis(results: Sequence[AnalysisResult], *, colour: bool) -> list[str]:
+def _trends(status: RecModelStatus, trail: Trail, known: Mapping[str, Check]) -> list[str]:
+    return [trend(trail.points.get(r.metric, []), known.get(r.metric, Check()).harm) for r in status.analysis]
+
+
+def _analysis(results: Sequence[AnalysisResult], trends: Sequence[str] | None, *, colour: bool) -> list[str]:
     rows = [
         (
             r.metric,
@@ -93,9 +112,11 @@ def _analysis(results: Sequence[AnalysisResult], *, colour: bool) -> list[str]:
         )
         for r in results
     ]
-    head, *lines = table(
-        ("METRIC", "VERDICT", "STABLE", "CANDIDATE", "DELTA", "INTERVAL", "MARGIN", "SAMPLES"), rows
-    )
+    columns = ("METRIC", "VERDICT", "STABLE", "CANDIDATE", "DELTA", "INTERVAL", "MARGIN", "SAMPLES")
+    if trends is not None:
+        columns += ("HARM SO FAR",)
+        rows = [(*row, bars) for row, bars in zip(rows, trends, strict=True)]
+    head, *lines = table(columns, rows)
     painted = [_painted(line, r.verdict, colour=colour) for line, r in zip(lines, results, strict=True)]
     why = [f"{r.metric}: {r.message}" for r in results if r.verdict != "Pass" and r.message]
     return [f"  {line}" for line in (head, *painted, *why)]
@@ -114,6 +135,12 @@ def number(value: float | None, *, sign: bool = False) -> str:
 
 def _ago(at: str | None, now: datetime, what: str) -> str:
     return f"  {what} {age(at, now)} ago" if at else ""
+
+
+def _lasts(seconds: float) -> str:
+    """Return a time to come, in its two largest units."""
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def age(at: str | None, now: datetime) -> str:
