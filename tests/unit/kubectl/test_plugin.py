@@ -22,7 +22,14 @@ ROLLING: Obj = {
     "stage": "RollingOut",
     "stable": {"name": "v-old", "promotedAt": text(NOW)},
     "candidate": {"name": "v-new"},
-    "rollout": {"phase": "Stepping", "step": 1, "weight": 50, "stepStartedAt": text(NOW), "message": "so"},
+    "rollout": {
+        "phase": "Stepping",
+        "step": 1,
+        "weight": 50,
+        "startedAt": text(NOW),
+        "stepStartedAt": text(NOW),
+        "message": "so",
+    },
     "analysis": [RESULT],
 }
 PAUSED = ROLLING | {"rollout": ROLLING["rollout"] | {"phase": "Paused", "pausedBy": "User"}}

@@ -1,4 +1,4 @@
-"""What is kept of rollouts: measured, decided, said; bounded however long they last and however many they are."""
+"""What is kept of rollouts: measured, decided, said; bounded however long and however many they are."""
 
 from __future__ import annotations
 
