@@ -77,11 +77,12 @@ class Simulation:
 
     def run(self) -> Ending:
         """Return how it ended."""
-        while self.now - START < LONGEST:
+        while True:
             decision, failed = self.look()
             if decision.action in ("Rollback", "Done"):
                 return self._ending(decision, failed)
-        return self._ending(decision, ())
+            if self.now - START >= LONGEST:
+                return self._ending(decision, ())
 
     def look(self) -> tuple[Decision, tuple[str, ...]]:
         """Let an interval pass; return what is decided then, and by which metrics that fail."""

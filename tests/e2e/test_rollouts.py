@@ -1,4 +1,4 @@
-"""Rollouts that are judged, in Knative mode, under load: a good candidate while operators die, and a bad one."""
+"""Rollouts that are judged, in Knative mode, under load: a good one while operators die, and a bad one."""
 
 from __future__ import annotations
 
