@@ -59,9 +59,8 @@ def main() -> None:
     (out / "rollout-watch.svg").write_text(watch_picture(life), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder, browser() as running:
         page = Path(folder) / "history.html"
-        page.write_text(
-            history_page("shop/movies", spec(), life.status, life.trail, life.now), encoding="utf-8"
-        )
+        html = history_page("shop/movies", spec(), life.status, life.trail, life.now)
+        page.write_text(html, encoding="utf-8")
         opened = open_file(running, page, width=1180, height=1120)
         opened.page.screenshot(path=out / "rollout-history.png")
 
