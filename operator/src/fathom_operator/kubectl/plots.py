@@ -127,9 +127,9 @@ def check_plot(frame: Frame, points: Sequence[Point], harm: int, name: str, numb
 def _scale(points: Iterable[Point], harm: int, height: int) -> _Scale:
     """Return a scale with every difference, the margin, and the bounds at the end of each step.
 
-    Bounds are wide at first; a scale that had them all would show nothing else.
+    Bounds are wide at first, and may be endless; a scale that had them all would show nothing else.
     """
-    held = [0.0]
+    held, bounds = [0.0], list[float]()
     for _, run in groupby(points, key=lambda p: p.step):
         looks = list(run)
         held += [p.delta for p in looks if p.delta is not None]
@@ -243,7 +243,8 @@ def _grid(frame: Frame, scale: _Scale, height: int, ticks: Iterable[tuple[float,
     every = next((size for size in _TICKS if frame.seconds / size <= 6), _TICKS[-1])
     for number in range(int(frame.seconds // every) + 1):
         x = _LEFT + number * every / frame.seconds * (right - _LEFT)
-        yield tag("text", _since(number * every), x=_n(x), y=bottom + 17, **{"text-anchor": "middle"})
+        anchor = "end" if x > right - 20 else "middle"
+        yield tag("text", _since(number * every), x=_n(x), y=bottom + 17, **{"text-anchor": anchor})
 
 
 def _since(seconds: int) -> str:
