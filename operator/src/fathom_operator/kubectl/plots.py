@@ -134,10 +134,11 @@ def _scale(points: Iterable[Point], harm: int, height: int) -> _Scale:
         looks = list(run)
         held += [p.delta for p in looks if p.delta is not None]
         held += [m for p in looks if p.margin is not None for m in _edges(p.margin, harm)]
-        held += [
-            bound for p in looks[len(looks) // 2 :][-1:] for bound in (p.low, p.high) if bound is not None
-        ]
+        bounds += [bound for bound in (looks[-1].low, looks[-1].high) if bound is not None]
     low, high = min(held), max(held)
+    # As far again as what was measured reaches: a bound may be -1, which says that anything may be.
+    most = high - low
+    low, high = max(low - most, min([low, *bounds])), min(high + most, max([high, *bounds]))
     room = 0.12 * (high - low) or 1.0
     return _Scale(low - room, high + room, height)
 
