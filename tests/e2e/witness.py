@@ -105,8 +105,10 @@ def _knative_weight(service: Object, candidate: str) -> int:
     if predictor.get("labels", {}).get(Labels.RUN) != candidate:
         return 0
     status = (service.get("status") or {}).get("components", {}).get("predictor", {})
-    targets = status.get("traffic") or []
-    latest = sum(t.get("percent") or 0 for t in targets if t.get("latestRevision"))
+    # While the new revision is not ready, "the latest" among the targets is still the one before.
+    created = status.get("latestCreatedRevision")
+    targets = [t for t in status.get("traffic") or [] if t.get("revisionName") == created]
+    latest = sum(t.get("percent") or 0 for t in targets)
     wanted: int = predictor.get("canaryTrafficPercent", 100)
     return wanted if latest == wanted else MOVING
 

@@ -73,17 +73,17 @@ def test_stable_versions_in_order_with_the_gap_between_them() -> None:
     assert stables(states) == ["v1", None, "v2"]
 
 
-def service(run: str, asked: int | None, *latest: int) -> State:
+def service(run: str, asked: int | None, latest: int, ready: str = "new-2") -> State:
     predictor = {"labels": {"fathom.dev/run": run}}
     if asked is not None:
         predictor |= {"canaryTrafficPercent": asked}  # type: ignore[dict-item]
-    traffic = [{"percent": percent, "latestRevision": True} for percent in latest]
-    traffic += [{"percent": 100 - sum(latest), "latestRevision": False}]
+    traffic = [{"percent": latest, "revisionName": ready}, {"percent": 100 - latest, "revisionName": "old-1"}]
+    status = {"latestCreatedRevision": "new-2", "traffic": traffic}
     return State(
         1.0,
         {
             "spec": {"predictor": predictor},
-            "status": {"components": {"predictor": {"traffic": traffic}}},
+            "status": {"components": {"predictor": status}},
         },
     )
 
@@ -92,7 +92,8 @@ def service(run: str, asked: int | None, *latest: int) -> State:
     ("state", "weight"),
     [
         pytest.param(service("old", None, 100), 0, id="the template is stable's"),
-        pytest.param(service("new", 10, 100), MOVING, id="asked for, and all goes to the old one still"),
+        pytest.param(service("new", 10, 100), MOVING, id="asked for, and not so yet"),
+        pytest.param(service("new", 10, 10, "old-1"), MOVING, id="it is not ready, and the old one has all"),
         pytest.param(service("new", 10, 10), 10, id="as asked for"),
         pytest.param(service("new", None, 100), 100, id="all of it"),
         pytest.param(service("new", 50, 10), MOVING, id="the next step, not there yet"),

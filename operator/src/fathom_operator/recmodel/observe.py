@@ -110,7 +110,7 @@ def observe(
     revisions = kube.items(REVISIONS, key.namespace, owner.selector) if _knative(spec) else []
     status, pods = parse_status(RecModelStatus, obj), pods_of(kube, owner)
     rollout = spec.serving.rollout if spec and spec.serving else Rollout()
-    kept = children.get(Ref(CONFIG_MAPS.kind, record.name(owner)))
+    kept = children.get(Ref(CONFIG_MAPS.kind, record.record_name(owner.name)))
     lacking = _not_installed(kube, spec)
     reads = tokens(kube, key.namespace)
     shown = evidences.look(key, rollout, status, pods, clock(), record=kept, tokens=reads)
