@@ -1,7 +1,7 @@
 """From encoded media to what an engine wants of them: decoded and processed, beside the model.
 
 A processor of transformers is Python for the most part and holds Python's lock, so threads that prepare slow
-each other and the model. `Processes` do it at the lowest priority: what the model leaves of the CPUs is
+each other and the model. `Processes` do it at a low priority: what the model leaves of the CPUs is
 theirs. `Threads` serve engines that wait for a server.
 """
 
@@ -31,8 +31,8 @@ Opener = Callable[[], Engine]
 
 #: Decoded pictures are large, and only so many are made at once.
 _MOST: Final = 16
-#: Nobody else on the machine waits for what is prepared ahead.
-_LOWEST_PRIORITY: Final = 19
+#: The model goes before what is prepared ahead; at 19 the load of others would leave it nothing to do.
+_NICENESS: Final = 10
 _PRELOADED: Final = "fathom.captioning.engines.transformers_engine"
 
 
@@ -149,7 +149,7 @@ def _executor(processes: int) -> ProcessPoolExecutor:
 
 def _begin() -> None:
     """Yield to all others, leave signals to the process that started us, and end when it does."""
-    os.nice(_LOWEST_PRIORITY)
+    os.nice(_NICENESS)
     for told in (signal.SIGINT, signal.SIGTERM):
         signal.signal(told, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
