@@ -222,7 +222,7 @@ class BackfillSpec(ApiModel):
         "the target rises.",
     )
     approve: bool = Field(
-        default=True, description="false: stop after the estimate of items, time and cost until it is true."
+        default=True, description="Go on after the estimate of items, time and cost; wait for it if false."
     )
     suspend: bool = Field(
         default=False,

@@ -83,10 +83,9 @@ class Stopped(StatusModel):
 
     percent: int = Field(description="How far it was.")
     message: str = Field(max_length=1024, description="What was found.")
-    retry: str = Field(
-        default="",
-        max_length=253,
-        description="What the annotation `fathom.dev/retry` said then: another value lets it go on.",
+    overridden: bool = Field(
+        default=False,
+        description="The annotation `fathom.dev/retry` had it go on all the same: the probes stop it no more.",
     )
 
 
@@ -134,7 +133,8 @@ class BackfillStatus(StatusModel):
     attempt: str = Field(
         default="",
         max_length=253,
-        description="What the annotation `fathom.dev/retry` said when the present try began.",
+        description="What the annotation `fathom.dev/retry` said when the present try began: another value "
+        "begins another after a failure, and goes on after a stop.",
     )
     gallery: Artifact | None = Field(default=None, description="The gallery that is searched.")
     report_uri: str | None = Field(default=None, description="The report, HTML.")
