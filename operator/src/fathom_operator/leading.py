@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from fathom_api import GROUP, Labels
 from fathom_operator import shell
+from fathom_operator.backfill.controller import BackfillController
 from fathom_operator.captionjob.controller import CaptionJobController
 from fathom_operator.certificates import new_leaf, server_context, shared_ca
 from fathom_operator.http_server import listen
@@ -115,6 +116,7 @@ class Leading:
         reconcilers: dict[str, Reconciles] = {
             "CaptionJob": Reconciler(self._kube, CaptionJobController(platform, self._reports)),
             "RecModel": Reconciler(self._kube, RecModelController(platform, self._reports)),
+            "Backfill": Reconciler(self._kube, BackfillController(platform, self._reports)),
         }
         self._workers = Workers(
             self._queue, reconcilers, self._dependencies, self._metrics, self._reports.forget

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from fathom_api import BackfillSpec
 from fathom_api.backfill_tasks import (
@@ -23,6 +23,9 @@ from fathom_operator.platform import Platform
 from fathom_operator.pods import without_devices
 from fathom_operator.work import Work
 
+FirstStage = Literal["estimate", "pair", "fit"]
+#: What is done once, before anything moves.
+FIRST: Final[tuple[FirstStage, ...]] = ("estimate", "pair", "fit")
 JobStage = Literal["estimate", "pair", "fit", "view", "move", "probe", "complete", "drop"]
 #: What needs no GPU: it reads, counts and writes.
 _PLAIN: Final = frozenset({"view", "probe", "drop"})
@@ -64,26 +67,31 @@ def _task(stage: JobStage, spec: BackfillSpec, target: int) -> BackfillTask:
         "to": spec.to.document(),
         "output": spec.output.uri,
     }
-    match stage:
-        case "estimate":
-            return BackfillEstimateTask.model_validate(common)
-        case "pair":
-            sample = {"pairs": spec.compatibility.pairs, "seed": spec.compatibility.seed}
-            return BackfillPairTask.model_validate(common | sample)
-        case "fit":
-            how = {"compatibility": spec.compatibility.document(), "order": spec.order.document()}
-            return BackfillFitTask.model_validate(common | how | _probes(spec))
-        case "view":
-            return BackfillViewTask.model_validate(common | {"target": target})
-        case "move":
-            pace = {"parallelism": spec.pace.parallelism, "itemsPerSecond": spec.pace.items_per_second}
-            return BackfillMoveTask.model_validate(common | pace | {"target": target})
-        case "probe":
-            return BackfillProbeTask.model_validate(common | {"target": target} | _probes(spec))
-        case "complete":
-            return BackfillCompleteTask.model_validate(common | _probes(spec))
-        case "drop":
-            return BackfillDropTask.model_validate(common)
+    tasks: dict[JobStage, tuple[type[BackfillTask], dict[str, Any]]] = {
+        "estimate": (BackfillEstimateTask, {}),
+        "pair": (
+            BackfillPairTask,
+            {"pairs": spec.compatibility.pairs, "seed": spec.compatibility.seed},
+        ),
+        "fit": (
+            BackfillFitTask,
+            {"compatibility": spec.compatibility.document(), "order": spec.order.document(), **_probes(spec)},
+        ),
+        "view": (BackfillViewTask, {"target": target}),
+        "move": (
+            BackfillMoveTask,
+            {
+                "parallelism": spec.pace.parallelism,
+                "itemsPerSecond": spec.pace.items_per_second,
+                "target": target,
+            },
+        ),
+        "probe": (BackfillProbeTask, {"target": target, **_probes(spec)}),
+        "complete": (BackfillCompleteTask, _probes(spec)),
+        "drop": (BackfillDropTask, {}),
+    }
+    kind, own = tasks[stage]
+    return kind.model_validate(common | own)
 
 
 def _probes(spec: BackfillSpec) -> dict[str, AnyProbes]:
