@@ -542,15 +542,15 @@ RULES = (
     ),
     Refusal(
         "means of classes that nobody has named",
-        backfill(spec__order={"policy": "DistanceToClassMean"}),
+        backfill(spec__order={"policy": "ClassMeanDistance"}),
         "order.policy",
-        "policy DistanceToClassMean needs classes: name their column in spec.compatibility.labels, or "
+        "policy ClassMeanDistance needs classes: name their column in spec.compatibility.labels, or "
         "change spec.order.policy",
     ),
     Refusal(
         "an order by queries without queries",
-        backfill(spec__order={"policy": "QueryBoundaryCoverage"}),
+        backfill(spec__order={"policy": "QueryBoundary"}),
         "order.policy",
-        "policy QueryBoundaryCoverage needs queries: give some in spec.probes, or change spec.order.policy",
+        "policy QueryBoundary needs queries: give some in spec.probes, or change spec.order.policy",
     ),
 )

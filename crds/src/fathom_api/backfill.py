@@ -21,9 +21,9 @@ from fathom_api.types import (
     Window,
 )
 
-Method = Literal["MetricCompatible", "QueryTransform", "Procrustes", "LowRankAffine", "ResidualMLP"]
+Method = Literal["MetricCompatible", "QueryTransform", "Procrustes", "LowRankAffine", "ResidualMlp"]
 OrderPolicy = Literal[
-    "Random", "Age", "Popularity", "QueryFrequency", "DistanceToClassMean", "QueryBoundaryCoverage"
+    "Random", "Age", "Popularity", "QueryFrequency", "ClassMeanDistance", "QueryBoundary"
 ]
 #: Orders that a column of the gallery decides.
 BY_COLUMN: Final[frozenset[str]] = frozenset({"Age", "Popularity", "QueryFrequency"})
@@ -73,7 +73,7 @@ class CompatibilityTraining(ApiModel):
         default="MetricCompatible",
         description="MetricCompatible: a transform of queries to the old space, learnt with negatives from "
         "both (https://arxiv.org/abs/2301.03767). QueryTransform: the same by regression alone. Procrustes, "
-        "LowRankAffine, ResidualMLP: adapters, to compare with.",
+        "LowRankAffine, ResidualMlp: adapters, to compare with.",
     )
     pairs: int = Field(
         default=20_000,
@@ -104,9 +104,9 @@ class Order(ApiModel):
 
     policy: OrderPolicy = Field(
         default="Random",
-        description="Age: the least `column` first. Popularity, QueryFrequency: the greatest first. "
-        "DistanceToClassMean: the least typical of their class first. QueryBoundaryCoverage: what is nearest "
-        "to the probes' queries first.",
+        description="Age: the newest by `column` first. Popularity, QueryFrequency: the greatest first. "
+        "ClassMeanDistance: the least typical of their class first. QueryBoundary: first what is near the "
+        "last answer of many of the probes' queries.",
     )
     column: ColumnName | None = Field(default=None, description="Column of the gallery that decides.")
 
@@ -190,17 +190,17 @@ class BackfillSpec(ApiModel):
             ".output.uri",
         ),
         Rule(
-            "self.order.policy != 'DistanceToClassMean' || has(self.compatibility.labels)",
-            "policy DistanceToClassMean needs classes: name their column in spec.compatibility.labels, or "
+            "self.order.policy != 'ClassMeanDistance' || has(self.compatibility.labels)",
+            "policy ClassMeanDistance needs classes: name their column in spec.compatibility.labels, or "
             "change spec.order.policy",
-            lambda spec: spec.order.policy != "DistanceToClassMean" or spec.compatibility.labels is not None,
+            lambda spec: spec.order.policy != "ClassMeanDistance" or spec.compatibility.labels is not None,
             ".order.policy",
         ),
         Rule(
-            "self.order.policy != 'QueryBoundaryCoverage' || has(self.probes)",
-            "policy QueryBoundaryCoverage needs queries: give some in spec.probes, or change "
+            "self.order.policy != 'QueryBoundary' || has(self.probes)",
+            "policy QueryBoundary needs queries: give some in spec.probes, or change "
             "spec.order.policy",
-            lambda spec: spec.order.policy != "QueryBoundaryCoverage" or spec.probes is not None,
+            lambda spec: spec.order.policy != "QueryBoundary" or spec.probes is not None,
             ".order.policy",
         ),
     )

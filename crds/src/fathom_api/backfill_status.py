@@ -85,7 +85,7 @@ class Stopped(StatusModel):
     message: str = Field(max_length=1024, description="What was found.")
     overridden: bool = Field(
         default=False,
-        description="The annotation `fathom.dev/retry` had it go on all the same: the probes stop it no more.",
+        description="The annotation `fathom.dev/retry` had it go on: the probes stop it no more.",
     )
 
 
