@@ -1,8 +1,8 @@
 """`fathom backfill move`: items get their new embeddings, in order, chunk by chunk, each exactly once.
 
 A chunk's vectors are one file that appears whole (`fathom.retrieval.writing.commit`), and what became of its
-items a second one, after it. Killed between the two, a pod embeds the chunk again and changes nothing: what is
-committed stays.
+items a second one, after it. Killed between the two, a pod embeds the chunk again and changes nothing: what
+is committed stays.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def opened(folders: Folders, gallery: Gallery, encoder: Encoder) -> Compatibilit
         raise InvalidInputError(
             "MixedModels",
             f"{folders.uri}: the gallery is for the model {gallery.info.new.model}, but "
-            f"{gallery.info.new.encoder} is now {encoder.digest}: bring that model back, or begin a backfill to this one",
+            f"{gallery.info.new.encoder} is now {encoder.digest}: bring that model back, or begin a backfill "
+            "to this one",
         )
     return compatibility
 

@@ -1,7 +1,7 @@
 """`fathom backfill probe`: queries with known answers, asked of the gallery at every percent.
 
-Which items have moved at a percent follows from their order alone. So a percent is measured once its chunks are
-there, however far the movers have come meanwhile, and a pod that comes late misses none.
+Which items have moved at a percent follows from their order alone. So a percent is measured once its chunks
+are there, however far the movers have come meanwhile, and a pod that comes late misses none.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ class Probes:
         """Return `recall` and `flips` with the first `chunks` moved; ask with ever more of them.
 
         With none moved it is what the old model alone answers. Recall is the share of each query's relevant
-        items among the first `k`, of as many as `k` can hold; a flip is a query that has a relevant item there
-        by the old model alone and has none now.
+        items among the first `k`, of as many as `k` can hold; a flip is a query that has a relevant item
+        there by the old model alone and has none now.
         """
         recall, before = self._found(self._old_scores, k)
         if chunks == 0:
