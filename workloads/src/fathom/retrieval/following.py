@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import pyarrow as pa
 
@@ -13,7 +13,8 @@ from fathom.errors import InvalidInputError
 from fathom.retrieval import parts
 from fathom.retrieval.force import Force
 from fathom.retrieval.gallery import Gallery, Part, Standing
-from fathom.retrieval.index import Batch, Index
+from fathom.retrieval.index import Batch
+from fathom.retrieval.names import Names
 from fathom.retrieval.parts import Floats, Rows, SpaceName
 from fathom.retrieval.writing import ids_digest
 
@@ -31,10 +32,28 @@ class Look:
     failed: int = 0
 
 
+class Target(Protocol):
+    """What follows a gallery: the index in memory, or a database."""
+
+    names: Names
+
+    def load(self, space: SpaceName, read: Callable[[], Iterator[Batch]]) -> None:
+        """Have what `read` yields in `space`."""
+        ...
+
+    def put(self, space: SpaceName, ids: pa.StringArray, vectors: Floats) -> None:
+        """Have items in `space` with these vectors, and nowhere else."""
+        ...
+
+    def sizes(self) -> dict[SpaceName, int]:
+        """Return how many items each space has."""
+        ...
+
+
 class Following:
     """An index that follows a gallery. For one thread."""
 
-    def __init__(self, gallery: Gallery, index: Index, new_vector: Callable[[Floats], Floats]) -> None:
+    def __init__(self, gallery: Gallery, index: Target, new_vector: Callable[[Floats], Floats]) -> None:
         """Take both; `new_vector` is done to the new model's vectors (ρ, or nothing)."""
         self._gallery, self._index, self._new_vector = gallery, index, new_vector
         self._force = Force()
