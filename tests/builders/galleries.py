@@ -1,4 +1,4 @@
-"""Galleries of random vectors: the new model's are the old one's turned, so that who mixes them up finds nonsense."""
+"""Galleries of random vectors under two models that have nothing in common: mixing them up finds nonsense."""
 
 from pathlib import Path
 
@@ -35,7 +35,9 @@ def rows(ids: list[str], found: Floats, version: int = 0) -> Rows:
 class World:
     """A catalogue under two models, and the gallery of it."""
 
-    def __init__(self, folder: Path, items: int = 500, old_dim: int = 16, new_dim: int = 24, seed: int = 1) -> None:
+    def __init__(
+        self, folder: Path, items: int = 500, old_dim: int = 16, new_dim: int = 24, seed: int = 1
+    ) -> None:
         self.uri = str(folder)
         self.ids = names(items)
         self.old, self.new = vectors(items, old_dim, seed), vectors(items, new_dim, seed + 1)

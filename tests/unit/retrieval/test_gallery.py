@@ -67,7 +67,9 @@ def test_a_chunk_that_is_there_stays_as_it_is(world: World, gallery: Gallery) ->
     assert gallery.path(part).read_bytes() == before
 
 
-def test_a_chunk_may_be_empty_where_none_of_its_items_could_be_embedded(world: World, gallery: Gallery) -> None:
+def test_a_chunk_may_be_empty_where_none_of_its_items_could_be_embedded(
+    world: World, gallery: Gallery
+) -> None:
     part = writing.commit(gallery, 0, rows([], np.zeros((0, 24), np.float32)), NEW_MODEL)
     assert len(gallery.read(part)) == 0
 
@@ -113,7 +115,9 @@ def test_vectors_of_another_model_are_refused_when_written(world: World, gallery
     assert gallery.parts("new") == []
 
 
-def test_vectors_of_another_model_are_refused_when_read(world: World, gallery: Gallery, tmp_path: Path) -> None:
+def test_vectors_of_another_model_are_refused_when_read(
+    world: World, gallery: Gallery, tmp_path: Path
+) -> None:
     other = World(tmp_path / "other")
     other.spaces = other.spaces[0], Space(model=OTHER_MODEL, dim=24)
     part = writing.commit(other.imported(), 0, other.chunk(0, 10), OTHER_MODEL)
@@ -147,7 +151,10 @@ def test_a_part_whose_content_has_changed_is_refused(world: World, gallery: Gall
         (lambda: rows(["a"], np.full((1, 24), np.nan, np.float32)), "NotFinite"),
         (lambda: rows(["a", "a"], vectors(2, 24, 0)), "Duplicate"),
         (lambda: rows([""], vectors(1, 24, 0)), "NoId"),
-        (lambda: Rows(rows(names(2), vectors(2, 24, 0)).ids, vectors(2, 24, 0), np.zeros(1, np.int64)), "WrongShape"),
+        (
+            lambda: Rows(rows(names(2), vectors(2, 24, 0)).ids, vectors(2, 24, 0), np.zeros(1, np.int64)),
+            "WrongShape",
+        ),
     ],
 )
 def test_rows_that_cannot_be_searched_are_refused(gallery: Gallery, wrong: object, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Isotonic calibration: old distances read as new ones, by how likely two items so far apart belong together."""
+"""Isotonic calibration: old distances read as new ones, by how likely such a pair belongs together."""
 
 from __future__ import annotations
 

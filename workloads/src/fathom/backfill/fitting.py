@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fathom.backfill import arrays
-from fathom.backfill.belonging import Belonging, belonging
+from fathom.backfill.belonging import belonging
 from fathom.backfill.compatibility import Compatibility, Info
 from fathom.backfill.examination import examined
 from fathom.backfill.methods import METHODS, Method, Pairs, Parts, Tell

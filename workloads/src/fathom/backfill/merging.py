@@ -1,4 +1,4 @@
-"""Exact merged search over a gallery of which some items have moved: what a served one is measured against."""
+"""Exact merged search over a gallery of which some items have moved: what a served one must equal."""
 
 from __future__ import annotations
 

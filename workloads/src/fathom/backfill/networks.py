@@ -32,7 +32,7 @@ class Schedule:
 
 
 class Network(nn.Module):
-    """x [B, into] → unit(S x + MLP(x)) [B, out]: blocks of Linear → BN → ReLU, then a Linear (2301.03767, 4.1).
+    """x [B, into] → unit(S x + MLP(x)) [B, out]: blocks of Linear → BN → ReLU, then Linear (2301.03767, 4.1).
 
     S starts as `skip` and is learned; the MLP's last layer then starts at zero, so training starts from S.
     """

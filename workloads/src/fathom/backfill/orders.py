@@ -84,8 +84,8 @@ def query_boundary(queries: NDArray[np.floating], gallery: NDArray[np.floating],
     """Return how soon each item should move to serve as many queries as possible early, float32 [n].
 
     An item within the first 2k of a query can enter its top k, or leave it, when it moves; one far down
-    hardly can. Items are taken greedily: each next one is that which most queries have at their boundary, and a
-    query counts half as much for each item it has already got (coverage with diminishing returns; our own
+    hardly can. Items are taken greedily: each next one is that which most queries have at their boundary, and
+    a query counts half as much for each item it has already got (coverage with diminishing returns; our own
     proposal, no paper has it). The earlier taken the larger the value; what no query sees has 0.
 
     Args:

@@ -6,7 +6,7 @@ from fathom.errors import InvalidInputError
 
 
 class MixedModelsError(InvalidInputError):
-    """Vectors of one model were about to be compared with another's: nothing fails then, results are just wrong."""
+    """Vectors of one model were about to be compared with another's, which fails silently."""
 
     def __init__(self, message: str) -> None:
         """Take a `message` that names both models and what to do."""

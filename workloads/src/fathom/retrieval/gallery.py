@@ -6,9 +6,10 @@
     new/added-….parquet           items that were added or changed meanwhile
     view.json                     how many chunks are in force, and whether the old vectors are still there
 
-Parts appear whole, one by one, and are never changed. What is in force follows from which are there (`Standing`): of
-several rows with one id the one with the highest version, among these the new model's. So an item leaves the old space
-in the instant that a part with it appears in the new one, whoever wrote it and in whatever order, and is seen once.
+Parts appear whole, one by one, and are never changed. What is in force follows from which are there
+(`Standing`): of several rows with one id the one with the highest version, among these the new model's. So an
+item leaves the old space in the instant that a part with it appears in the new one, whoever wrote it and in
+whatever order, and is seen once.
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ class Gallery:
         except FileNotFoundError:
             return View()
         except ValidationError as error:
-            raise InvalidInputError("InvalidView", f"{path}: not a view of a gallery: {error}; remove it") from error
+            raise InvalidInputError(
+                "InvalidView", f"{path}: not a view of a gallery: {error}; remove it"
+            ) from error
 
     def parts(self, space: SpaceName) -> list[Part]:
         """Return the parts of a space that are on disk, in force or not, by name."""

@@ -52,7 +52,8 @@ class Rows:
     Attributes:
         ids: strings without nulls, each once [n].
         vectors: float32 [n, dim].
-        versions: int64 [n], of two rows with one id the higher is in force; zeros for a catalogue without versions.
+        versions: int64 [n], of two rows with one id the higher is in force; zeros for a catalogue without
+        versions.
     """
 
     ids: pa.StringArray
@@ -81,7 +82,8 @@ def checked(rows: Rows, space: Space, model: str, where: str) -> Rows:
     """
     if model != space.model:
         raise MixedModelsError(
-            f"{where}: these vectors are of model {model}, the space is of {space.model}; vectors of two models "
+            f"{where}: these vectors are of model {model}, the space is of {space.model}; vectors of two "
+            "models "
             "cannot be compared: embed these items with the space's model, or start a gallery for the new one"
         )
     vectors = np.ascontiguousarray(rows.vectors, np.float32)
@@ -93,13 +95,17 @@ def checked(rows: Rows, space: Space, model: str, where: str) -> Rows:
         raise InvalidInputError("WrongShape", f"{where}: {len(rows.versions)} versions for {len(rows)} items")
     if not np.isfinite(vectors).all():
         broken = rows.ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
-        raise InvalidInputError("NotFinite", f"{where}: the vector of {broken} holds NaN or infinity; leave it out")
+        raise InvalidInputError(
+            "NotFinite", f"{where}: the vector of {broken} holds NaN or infinity; leave it out"
+        )
     if rows.ids.null_count or pc.any(pc.equal(rows.ids, "")).as_py():
         raise InvalidInputError("NoId", f"{where}: an item has no id; leave it out")
     counts = pc.value_counts(rows.ids)
     twice = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
-        raise InvalidInputError("Duplicate", f"{where}: {twice[0]['values']} is there twice; keep one of them")
+        raise InvalidInputError(
+            "Duplicate", f"{where}: {twice[0]['values']} is there twice; keep one of them"
+        )
     return Rows(rows.ids, vectors, rows.versions.astype(np.int64))
 
 
@@ -149,7 +155,8 @@ def read(path: Location, space: Space) -> Rows:
     said = _info(path, table.schema)
     if said.model != space.model:
         raise MixedModelsError(
-            f"{path}: vectors of model {said.model} in a space of {space.model}; two models' vectors cannot be "
+            f"{path}: vectors of model {said.model} in a space of {space.model}; two models' vectors cannot "
+            "be "
             "compared: take the file out and embed its items again"
         )
     vectors = _column(table, "vector")
@@ -162,6 +169,20 @@ def read(path: Location, space: Space) -> Rows:
     if content(rows) != said.content:
         raise _damaged(path, "its content is not what its digest says")
     return rows
+
+
+def ids(path: Location) -> tuple[pa.StringArray, NDArray[np.int64]]:
+    """Return ids and versions of the part at `path`, unchecked; its vectors are not read.
+
+    Raises:
+        InvalidInputError: it is no part of a gallery.
+    """
+    try:
+        with path.open("rb") as file:
+            table = pq.read_table(file, columns=_COLUMNS[:2]).combine_chunks()
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise _damaged(path, str(error)) from error
+    return _column(table, "id"), _column(table, "version").to_numpy(zero_copy_only=False)
 
 
 def content(rows: Rows) -> str:

@@ -91,9 +91,9 @@ class Import:
 def commit(found: Gallery, chunk: int, rows: Rows, model: str) -> Part:
     """Move items: write chunk `chunk` of the order, whose items `model` has embedded, into the new space.
 
-    Chunks may come in any order and from several pods. One that is there stays as it is, so that whoever does the
-    same work again changes nothing. One without rows says that it was tried and none of its items could be embedded;
-    these stay in the old space.
+    Chunks may come in any order and from several pods. One that is there stays as it is, so that whoever does
+    the same work again changes nothing. One without rows says that it was tried and none of its items could
+    be embedded; these stay in the old space.
 
     Raises:
         MixedModelsError: another model made the vectors than the gallery's new one.
@@ -106,7 +106,8 @@ def commit(found: Gallery, chunk: int, rows: Rows, model: str) -> Part:
 
 
 def add(found: Gallery, rows: Rows, model: str, *, clock: Callable[[], float] = time.time) -> Part:
-    """Write items that were added to the catalogue, or changed and so have a higher version, into the new space.
+    """Write items that were added to the catalogue, or changed and so have a higher version, into the new
+    space.
 
     They stay there whatever is rolled back: the old model has never seen them as they are.
 
@@ -122,7 +123,8 @@ def add(found: Gallery, rows: Rows, model: str, *, clock: Callable[[], float] = 
 
 
 def roll_back(found: Gallery, chunks: int) -> View:
-    """Have only chunks below `chunks` in force: the items of the others are searched under the old model again.
+    """Have only chunks below `chunks` in force: the items of the others are searched under the old model
+    again.
 
     Raises:
         InvalidInputError: the old vectors are gone.
@@ -151,7 +153,8 @@ def drop_old(found: Gallery) -> View:
         if missing:
             raise InvalidInputError(
                 "NotMoved",
-                f"{found.folder}: {len(missing)} items are not in the new space in force, {missing[0]} among them; "
+                f"{found.folder}: {len(missing)} items are not in the new space in force, {missing[0]} "
+                "among them; "
                 "move or roll forward first: without the old vectors they would be lost",
             )
         save_view(found.folder, View(old_dropped=True))
@@ -161,7 +164,7 @@ def drop_old(found: Gallery) -> View:
 
 
 def ids_digest(ids: pa.ChunkedArray) -> str:
-    """Return one digest of ids, whatever their order: the sum of their SHA-256 (AdHash, Bellare and Micciancio 1997)."""
+    """Return one digest of ids in whatever order: the sum of their SHA-256 (AdHash, Bellare 1997)."""
     total = 0
     for chunk in ids.chunks:
         for text in chunk.to_pylist():
@@ -172,7 +175,8 @@ def ids_digest(ids: pa.ChunkedArray) -> str:
 def _change(found: Gallery, chunks: int | None) -> View:
     if found.view().old_dropped:
         raise InvalidInputError(
-            "OldDropped", f"{found.folder}: the old vectors were dropped after the cut-over; nothing to go back to"
+            "OldDropped",
+            f"{found.folder}: the old vectors were dropped after the cut-over; nothing to go back to",
         )
     view = View(chunks=chunks)
     save_view(found.folder, view)
