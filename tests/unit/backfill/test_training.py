@@ -1,4 +1,4 @@
-"""Networks fold into plain layers, batches hold what belongs together, and the loss is the one that is written down."""
+"""Networks fold into plain layers, batches hold what belongs together, the loss is the one written down."""
 
 import math
 
