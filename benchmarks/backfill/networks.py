@@ -24,11 +24,11 @@ class Shape:
 
     channels: tuple[int, ...]
     width: int
-    epochs: int = 40
+    epochs: int = 20
 
 
-SMALL: Final = Shape((24, 24, 24, 24), 64)
-LARGE: Final = Shape((48, 48, 96, 96), 128)
+SMALL: Final = Shape((8, 16, 16), 64)
+LARGE: Final = Shape((16, 32, 48), 128)
 
 
 class Encoder(nn.Module):

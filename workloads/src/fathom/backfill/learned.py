@@ -33,7 +33,7 @@ class Settings:
         schedule: how long and how fast.
     """
 
-    hidden: int = 4
+    hidden: int = 2
     blocks: int = 2
     temperature: float = 0.1
     contrast: float = 1.0
