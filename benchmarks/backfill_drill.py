@@ -1,12 +1,12 @@
 """The kill drill of a backfill: its movers, its probe and its retrievers are killed, and nobody notices.
 
-`python -m benchmarks.backfill_drill [--kills N] [--items N]` upgrades a gallery of drawn pictures from one look
-of EfficientNet-Lite0 to a finer one. Movers, the probe and two retrievers are processes that do what the pods'
-commands do; they get SIGKILL, by process id, at moments drawn at random, and are started again as a Job or a
-Deployment would. Meanwhile queries are asked without a pause, as through a Service: by whichever retriever is
-ready, once more by another one where the connection broke. In the end every item must be in the new space
-exactly once, with the vector that an undisturbed embedding gives, the curve of the probes must be that of an
-undisturbed run, and no query may have failed.
+`python -m benchmarks.backfill_drill [--kills N] [--items N]` upgrades a gallery of drawn pictures from one
+look of EfficientNet-Lite0 to a finer one. Movers, the probe and two retrievers are processes that do what the
+pods' commands do; they get SIGKILL, by process id, at moments drawn at random, and are started again as a Job
+or a Deployment would. Meanwhile queries are asked without a pause, as through a Service: by whichever
+retriever is ready, once more by another one where the connection broke. In the end every item must be in the
+new space exactly once, with the vector that an undisturbed embedding gives, the curve of the probes must be
+that of an undisturbed run, and no query may have failed.
 """
 
 from __future__ import annotations
