@@ -132,7 +132,8 @@ class MilvusStore:
 
     def _prepare(self, side: SpaceName) -> None:
         collection, dim = self._collection(side), self._spaces[side].dim
-        if self._client.has_collection(collection):
+        there: Any = self._client.has_collection(collection)
+        if there:
             about: Any = self._client.describe_collection(collection)
             widths = [f["params"]["dim"] for f in about["fields"] if f["name"] == "vector"]
             if [int(width) for width in widths] != [dim]:
