@@ -22,12 +22,12 @@ def about() -> str:
     small, large = networks.SMALL, networks.LARGE
     return (
         "Drawings of 242 characters by twenty people each (Lake et al. 2015, the two small background sets; "
-        f"50 characters that are in both count once), {omniglot.SIDE} × {omniglot.SIDE} pixels. 180 characters "
-        "are known, 42 are seen by no model and no transform, 20 only chose settings. Of a known character 13 "
+        f"50 characters that are in both count once), {omniglot.SIDE} × {omniglot.SIDE} pixels. 180 are "
+        "known, 42 are seen by no model and no transform, 20 only chose settings. Of a known character 13 "
         "drawings train, 2 chose settings, 5 are tested. **Old model**: convolutions of "
-        f"{small.channels} channels, width {small.width}, trained on 90 of the known characters; **new model**: "
-        f"{large.channels}, width {large.width}, on all 180. Both are softmax classifiers, {small.epochs} "
-        "epochs. Transforms learn from the training drawings' vectors and characters."
+        f"{small.channels} channels, width {small.width}, trained on 90 of the known characters; **new "
+        f"model**: {large.channels}, width {large.width}, on all 180. Both are softmax classifiers, "
+        f"{small.epochs} epochs. Transforms learn from the training drawings' vectors and characters."
     )
 
 

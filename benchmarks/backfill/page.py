@@ -73,9 +73,9 @@ def _verdict(table: Table) -> str:
     ]
     if rivals:
         best = max(rivals, key=lambda x: x.gain.mean)
-        ahead = "above" if ours.gain.mean > best.gain.mean else "**not above**"
+        ahead = "it is beaten" if ours.gain.mean > best.gain.mean else "it is **not beaten**"
         found.append(
-            f"- It is {ahead} the best baseline that leaves the old gallery as it is: {best.method}, {best.gain}."
+            f"- The best baseline that leaves the old gallery as it is: {best.method}, {best.gain}; {ahead}."
         )
     found.append(f"- Its mean curve falls by {ours.drop:.3f} at most, from one β to a later one.")
     if naive:
