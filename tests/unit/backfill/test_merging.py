@@ -54,7 +54,7 @@ def test_with_the_old_models_queries_it_starts_exactly_as_the_old_model(method: 
 
 def test_waiting_answers_with_the_old_model_until_the_last_item_has_moved() -> None:
     scores = scored(fitted("CutOver"), OLD, NEW, NEW, OLD)
-    assert (scores.at(moved(159)) == plain(OLD, OLD)).all()
+    assert scores.at(moved(159)) == pytest.approx(plain(OLD, OLD), abs=1e-6)
 
 
 def test_rank_fusion_takes_turns_between_the_spaces() -> None:
