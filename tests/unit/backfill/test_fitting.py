@@ -65,7 +65,7 @@ def test_progress_is_told_epoch_by_epoch() -> None:
 
 
 def kinds(made: spaces.Spaces, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return old and new vectors of items of two kinds, told apart in both: of the second the old is noise."""
+    """Return vectors of items of two kinds, and in both spaces which; the old of the second is noise."""
     chance = np.random.default_rng(seed)
     flag = np.full((len(made.old), 1), 4.0)
     noise = made.old.std() * chance.normal(size=made.old.shape)

@@ -50,13 +50,16 @@ class Examination:
 
     @property
     def worse_than_old(self) -> bool:
-        """Whether the search is worse than the old model's at some β above 0, beyond what chance explains."""
-        return any(d.high < 0 for d in self.against_old[1:])
+        """Whether the search is worse than the old model's at some β, 0 too, beyond what chance explains.
+
+        At β = 0 nothing has moved, but queries already come from the new model.
+        """
+        return any(d.high < 0 for d in self.against_old)
 
     @property
     def verdict(self) -> str:
         """One sentence, with the fix where there is something to fix."""
-        pairs = zip(self.betas[1:], self.against_old[1:], strict=True)
+        pairs = zip(self.betas, self.against_old, strict=True)
         bad = [(beta, d) for beta, d in pairs if d.high < 0]
         old = self.curve.old.means()["map"]
         if not bad:
