@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from builders.backfills import NEW, OLD, open_model, picture, task, write_gallery, write_queries
 
+from fathom.backfill.compatibility import Compatibility
 from fathom.backfill.stages import ending
 from fathom.backfill.stages.embedding import Pace
 from fathom.backfill.stages.estimate import estimate
@@ -346,7 +347,8 @@ def test_in_the_end_the_gallery_holds_exactly_what_the_new_model_says(root: Path
 
     rows = pq.read_table(root / "items.parquet", columns=["item_id", "image"]).to_pydict()
     shown = [Image.open(BytesIO(data)).convert("RGB") for data in rows["image"]]
-    expected = dict(zip(rows["item_id"], NEW.pictures(shown), strict=True))
+    compatibility = Compatibility.load(folders(root).compatibility)
+    expected = dict(zip(rows["item_id"], compatibility.new_vector(NEW.pictures(shown)), strict=True))
     for part in found.parts("new"):
         stored = found.read(part)
         for item_id, vector in zip(stored.ids.to_pylist(), stored.vectors, strict=True):

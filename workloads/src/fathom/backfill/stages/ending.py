@@ -9,7 +9,7 @@ from fathom.backfill.stages import reporting
 from fathom.backfill.stages.embedding import BATCH, Encoder, embed, together
 from fathom.backfill.stages.folders import Folders
 from fathom.backfill.stages.items import Items
-from fathom.backfill.stages.move import check, noted, stored
+from fathom.backfill.stages.move import noted, opened, stored
 from fathom.errors import InvalidInputError
 from fathom.progress import Reporter
 from fathom.retrieval import writing
@@ -43,7 +43,7 @@ def complete(
     """
     folders, items = Folders(task), Items(task.gallery)
     gallery = folders.gallery()
-    compatibility = check(folders, gallery, encoder)
+    compatibility = opened(folders, gallery, encoder)
     ids, rows = items.ids()
     latest = {item.item_id: item.media_sha256 for item in folders.all_done()}
     changed = [
@@ -56,7 +56,7 @@ def complete(
         found = together(embed(encoder, items.pictures(changed[start : start + BATCH])), encoder.dim)
         if found.seen:
             # Later than whatever was there: of two rows of one item the higher version is in force.
-            writing.add(gallery, stored(found, version=int(clock())), encoder.digest)
+            writing.add(gallery, stored(compatibility, found, version=int(clock())), encoder.digest)
         folders.save_done(f"added-{int(clock() * 1000):015d}-{start:08d}", noted(found))
         added, failed = added + len(found.seen), failed + len(found.unusable)
         report.update(Progress(total=len(changed), done=added, failed=failed))

@@ -70,7 +70,7 @@ def move(
         raise InvalidInputError("NoSuchShard", f"shard {shard} of {task.parallelism}: shards count from 0")
     folders = Folders(task)
     gallery, order = folders.gallery(), folders.order()
-    check(folders, gallery, encoder)
+    compatibility = opened(folders, gallery, encoder)
     mine = range(shard, order.limit(task.target), task.parallelism)
     before = folders.chunks_done()
     tally = Tally(sum(len(order.chunk(number)[0]) for number in mine))
@@ -86,7 +86,7 @@ def move(
         _, rows = order.chunk(number)
         parts = embed(encoder, items.pictures(rows), pace=pace, check=stop.check)
         found = together(parts, encoder.dim)
-        writing.commit(gallery, number, stored(found), encoder.digest)
+        writing.commit(gallery, number, stored(compatibility, found), encoder.digest)
         done = noted(found)
         folders.save_done(chunk_name(number), done)
         tally.count(done)
@@ -97,8 +97,8 @@ def move(
     )
 
 
-def check(folders: Folders, gallery: Gallery, encoder: Encoder) -> Compatibility:
-    """Return what makes both models comparable, after checking whose it is.
+def opened(folders: Folders, gallery: Gallery, encoder: Encoder) -> Compatibility:
+    """Return what makes both models comparable.
 
     Raises:
         InvalidInputError: there is none, or it or the gallery is for another model than `encoder`.
@@ -115,14 +115,11 @@ def check(folders: Folders, gallery: Gallery, encoder: Encoder) -> Compatibility
     return compatibility
 
 
-def stored(found: Embedded, version: int = 0) -> Rows:
-    """Return what the gallery stores of embedded items: what the new model says, untouched.
-
-    What a method makes of new vectors while both models answer is the reader's to do; in the end the gallery
-    is exactly what one would have who had embedded it with the new model alone.
-    """
+def stored(compatibility: Compatibility, found: Embedded, version: int = 0) -> Rows:
+    """Return what the new space stores of embedded items."""
     ids = pa.array([item.id for item in found.seen], pa.string())
-    rows = Rows(ids, found.vectors)
+    vectors = compatibility.new_vector(found.vectors) if found.seen else found.vectors
+    rows = Rows(ids, vectors)
     rows.versions[:] = version
     return rows
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fathom.backfill.compatibility import Compatibility
 from fathom.backfill.metrics import negative_flip_rate
 from fathom.backfill.stages.folders import Floats, Folders, Order
-from fathom.backfill.stages.move import check
+from fathom.backfill.stages.move import opened
 from fathom.backfill.stages.pair import Opened
 from fathom.backfill.stages.queries import Queries
 from fathom.backfill.stages.queries import read as read_queries
@@ -75,7 +75,7 @@ def _probes(
         )
     before = read_queries(task.probes, old).vectors
     encoder = open_encoder(task.to.model)
-    compatibility = check(folders, gallery, encoder)
+    compatibility = opened(folders, gallery, encoder)
     return Probes(gallery, order, compatibility, read_queries(task.probes, encoder), before)
 
 
@@ -91,7 +91,7 @@ class Probes:
         before: Floats,
     ) -> None:
         """Read the old vectors, later the new; `before` are the queries by the old model."""
-        self._gallery, self._order, self._compatibility = gallery, order, compatibility
+        self._gallery, self._order = gallery, order
         rows = [gallery.read(part) for part in gallery.parts("old")]
         vectors = {i: v for part in rows for i, v in zip(part.ids.to_pylist(), part.vectors, strict=True)}
         self._position = {item_id: place for place, item_id in enumerate(order.ids)}
@@ -127,7 +127,7 @@ class Probes:
         if not len(rows):
             return  # None of its items could be read: they stay where they are.
         places = [self._position[item_id] for item_id in rows.ids.to_pylist()]
-        self._scores[:, places] = self._asked @ _unit(self._compatibility.new_vector(rows.vectors)).T
+        self._scores[:, places] = self._asked @ _unit(rows.vectors).T
 
     def _found(self, scores: Floats, k: int) -> tuple[float, Bools]:
         """Return recall at `k`, and for which queries anything relevant is among the first `k`."""
