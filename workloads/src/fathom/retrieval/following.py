@@ -54,7 +54,7 @@ class Following:
     """An index that follows a gallery. For one thread."""
 
     def __init__(self, gallery: Gallery, index: Target, old_vector: Callable[[Floats], Floats]) -> None:
-        """Take both; `old_vector` is done to the old model's vectors. The new ones are searched as they are stored."""
+        """Take both; `old_vector` is done to old vectors. New ones are searched as they are stored."""
         self._gallery, self._index, self._old_vector = gallery, index, old_vector
         self._force = Force()
         self._followed: frozenset[Part] = frozenset()

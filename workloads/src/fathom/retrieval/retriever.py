@@ -1,4 +1,4 @@
-"""Answering queries over a gallery whose items move: one encoder pass, ψ for the old space, one answer of both."""
+"""Answering queries while items move: one encoder pass, ψ for the old space, one answer of both."""
 
 from __future__ import annotations
 
@@ -104,15 +104,17 @@ class Retriever:
         return self._compatibility is not None and self._compatibility.needs_old_query
 
     def _asked(self, new: Floats, old: Floats | None) -> Queries:
-        """Return the queries as each space understands them; a space without items is not asked."""
-        forward = new if self._compatibility is None else self._compatibility.new_vector(new)
-        if not self.store.sizes()["old"]:
-            return Queries(None, unit(forward))
-        if old is None:
-            if self._compatibility is None:
+        """Return the queries as each space understands them.
+
+        The old space is asked even when it has no items: one may just be on its way back.
+        """
+        if self._compatibility is None:
+            if self.store.sizes()["old"]:
                 raise self._incomparable()
-            old = self._compatibility.old_query(new)
-        return Queries(unit(old), unit(forward))
+            return Queries(None, unit(new))
+        if old is None:
+            old = self._compatibility.old_query(unit(new))
+        return Queries(unit(old), unit(self._compatibility.new_vector(unit(new))))
 
     def _comparable(self, hits: list[Hit]) -> list[Hit]:
         """Return hits whose scores compare across spaces."""
@@ -130,7 +132,7 @@ class Retriever:
         ]
 
     def _vectors(self, queries: Sequence[Query]) -> tuple[Floats, Floats | None]:
-        """Return the queries by the new model, and by the old one where its vectors are needed or all came."""
+        """Return the queries by the new model, and by the old one where it is needed or all came with it."""
         new = self._embedded(queries, self._encoders.new, "new")
         if self._needs_old:
             return new, self._embedded(queries, self._encoders.old, "old")
@@ -140,7 +142,7 @@ class Retriever:
         return new, None if forward or len(old) < len(queries) else np.stack(old)
 
     def _embedded(self, queries: Sequence[Query], encoder: Encoder | None, space: SpaceName) -> Floats:
-        """Return float32 [n, dim]: what came as vectors as it is, the rest in one pass of the encoder each."""
+        """Return float32 [n, dim]: what came as vectors as it is, the rest in one pass of the encoder."""
         found = np.zeros((len(queries), self.info.space(space).dim), np.float32)
         images: dict[int, Image.Image] = {}
         texts: dict[int, str] = {}

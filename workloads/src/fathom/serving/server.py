@@ -33,7 +33,7 @@ class HttpServer:
     """Serves `model` at `port`: `routes` are answered by them, the rest by KServe."""
 
     def __init__(
-        self, model: Model, routes: Routes, metrics: Counts, version: str, about: Document, port: int
+        self, model: Model, routes: Routes, metrics: Counts, *, version: str, about: Document, port: int
     ) -> None:
         """Take what is served; `about` makes its OpenAPI document."""
         self._model = model
@@ -75,9 +75,9 @@ class Server(HttpServer):
             predictor,
             Endpoints(predictor),
             predictor.metrics,
-            predictor.version,
-            partial(_document, predictor),
-            port,
+            version=predictor.version,
+            about=partial(_document, predictor),
+            port=port,
         )
         if grpc_port:
             servicer = Servicer(predictor, self.server.dataplane, self.server.model_repository_extension)

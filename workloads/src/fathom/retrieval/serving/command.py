@@ -88,7 +88,9 @@ def retrieve(options: Options) -> None:
 
     Watch(following, partial(_tell, found), options.poll_seconds).start()
     about = partial(document, found.name, found.version)
-    HttpServer(found, Endpoints(found), found.metrics, found.version, about, options.port).run()
+    HttpServer(
+        found, Endpoints(found), found.metrics, version=found.version, about=about, port=options.port
+    ).run()
 
 
 class Watch(threading.Thread):

@@ -1,4 +1,4 @@
-"""The v2 protocol: tensors `image`, `text`, or `vector` with `model`, and `k` in; `item_id`, `score`, `model` out."""
+"""The v2 protocol: `image`, `text`, or `vector` with `model`, and `k` in; `item_id`, `score`, `model` out."""
 
 from __future__ import annotations
 
