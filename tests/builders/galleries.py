@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from fathom.backfill import closed_form, fit
+from fathom.backfill.compatibility import Compatibility
 from fathom.retrieval import writing
 from fathom.retrieval.gallery import Gallery
 from fathom.retrieval.parts import Floats, Rows, Space
@@ -43,6 +45,22 @@ class World:
         self.old, self.new = vectors(items, old_dim, seed), vectors(items, new_dim, seed + 1)
         self.spaces = Space(model=OLD_MODEL, dim=old_dim), Space(model=NEW_MODEL, dim=new_dim)
         self.order = np.random.default_rng(seed + 2).permutation(items)
+
+    def related(self) -> "World":
+        """Have the old vectors be a projection of the new ones, so that a query transform can be exact."""
+        width = self.spaces[0].dim
+        axes, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(self.spaces[1].dim, width)))
+        self.old = unit((self.new @ axes).astype(np.float32))
+        return self
+
+    def compatibility(self, method: str = "Procrustes") -> Compatibility:
+        digests = {"from_digest": OLD_MODEL, "to_digest": NEW_MODEL}
+        if method == "Forward":
+            # As ForwardTransform does, without the training.
+            info = fit("Procrustes", self.old, self.new, **digests).info
+            brought = closed_form.low_rank_affine(self.old, self.new, 8)
+            return Compatibility(info.model_copy(update={"old_query": "Unchanged"}), old_gallery=brought)
+        return fit(method, self.old, self.new, np.arange(len(self.ids)) // 5, **digests)
 
     def imported(self) -> Gallery:
         importing = writing.Import(self.uri, *self.spaces, clock=lambda: 0.0)

@@ -154,7 +154,9 @@ def test_a_part_that_cannot_be_read_is_tried_again_and_holds_up_no_other(
     assert moved(following) == chunk_ids(world, 0, 1)
 
 
-def test_the_new_vectors_are_transformed_and_the_old_ones_are_not(world: World, gallery: Gallery) -> None:
+def test_old_vectors_are_transformed_and_new_ones_taken_as_they_are_stored(
+    world: World, gallery: Gallery
+) -> None:
     info = gallery.info
     index = Index({"old": info.old, "new": info.new}, info.items)
     following = Following(gallery, index, lambda found: -found)
@@ -162,12 +164,11 @@ def test_the_new_vectors_are_transformed_and_the_old_ones_are_not(world: World, 
     following.load()
     world.move(gallery, range(1, 2), 30)
     following.look()
-    turned = search(index, Queries(None, -world.new[world.order[:60]]), 1)
-    assert [hits[0].id for hits in turned] == [world.ids[i] for i in world.order[:60]]
-    assert all(round(hits[0].score, 5) == 1.0 for hits in turned)
-    left = world.order[60:]
-    kept = search(index, Queries(world.old[left], None), 1)
-    assert [hits[0].id for hits in kept] == [world.ids[i] for i in left]
+    moved, left = world.order[:60], world.order[60:]
+    for asked, rows_ in ((Queries(None, world.new[moved]), moved), (Queries(-world.old[left], None), left)):
+        hits = search(index, asked, 1)
+        assert [found[0].id for found in hits] == [world.ids[i] for i in rows_]
+        assert all(round(found[0].score, 5) == 1.0 for found in hits)
 
 
 def test_a_gallery_with_a_missing_part_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,6 +160,54 @@ def serve(  # noqa: PLR0917 (options)
 
 
 @app.command()
+def retrieve(  # noqa: PLR0917 (options)
+    gallery: Annotated[str, typer.Option(help="Folder of the gallery, a path or URI.")],
+    compatibility: Annotated[
+        str, typer.Option(help="Folder of what makes both models comparable; not needed once all have moved.")
+    ] = "",
+    encoder: Annotated[
+        str, typer.Option(help="What embeds queries; as the gallery says, or none for vectors alone.")
+    ] = "",
+    model_name: Annotated[str, typer.Option(help="Name in the inference protocol's paths.")] = "retriever",
+    model_version: Annotated[str, typer.Option(help="Version told with every answer.")] = "",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port.")] = 8080,
+    poll_seconds: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="How often the gallery is looked at.")
+    ] = 2.0,
+    probes: Annotated[
+        int, typer.Option(min=0, help="Lists looked into beyond 100,000 items; 0 for a 32nd of them.")
+    ] = 0,
+    database: Annotated[
+        str,
+        typer.Option(help="Search a database instead: qdrant+http://host:6333/collection, milvus+http://…"),
+    ] = "",
+) -> None:
+    """Search a gallery over the open inference protocol while its items move to a newer embedding model.
+
+    Takes pictures, texts or vectors; answers with items, scores and the model that found each. Parts are
+    picked up as they are committed, and each item is found in one of the two spaces at any moment.
+    """
+    from fathom.retrieval.serving.command import Options
+    from fathom.retrieval.serving.command import retrieve as work
+    from fathom.run import as_process
+
+    with as_process():
+        work(
+            Options(
+                gallery=gallery,
+                compatibility=compatibility,
+                encoder=encoder,
+                model_name=model_name,
+                model_version=model_version,
+                port=port,
+                poll_seconds=poll_seconds,
+                probes=probes,
+                database=database,
+            )
+        )
+
+
+@app.command()
 def dataset(
     name: Annotated[str, typer.Argument(help="kuaivideo, movielens-100k, …; a wrong one lists all.")],
     source: Annotated[Path, typer.Option("--from", help="Folder of its files as published.")],

@@ -53,9 +53,9 @@ class Target(Protocol):
 class Following:
     """An index that follows a gallery. For one thread."""
 
-    def __init__(self, gallery: Gallery, index: Target, new_vector: Callable[[Floats], Floats]) -> None:
-        """Take both; `new_vector` is done to the new model's vectors (ρ, or nothing)."""
-        self._gallery, self._index, self._new_vector = gallery, index, new_vector
+    def __init__(self, gallery: Gallery, index: Target, old_vector: Callable[[Floats], Floats]) -> None:
+        """Take both; `old_vector` is done to old vectors. New ones are searched as they are stored."""
+        self._gallery, self._index, self._old_vector = gallery, index, old_vector
         self._force = Force()
         self._followed: frozenset[Part] = frozenset()
 
@@ -177,6 +177,6 @@ class Following:
 
     def _read(self, part: Part) -> Rows:
         rows = self._gallery.read(part)
-        if part.space == "old":
+        if part.space == "new":
             return rows
-        return Rows(rows.ids, self._new_vector(rows.vectors), rows.versions)
+        return Rows(rows.ids, self._old_vector(rows.vectors), rows.versions)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 import numpy as np
 
 from fathom.retrieval.parts import Floats, Space, SpaceName
+
+_FUSION: Final = 60
+_ALL: Final = 2**31
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,18 @@ def merged(hits: Iterable[Hit], k: int) -> list[Hit]:
 def search(store: Store, queries: Queries, k: int) -> list[list[Hit]]:
     """Return the `k` best items of both spaces for each query, best first."""
     return [merged(hits, k) for hits in store.search(queries, k)]
+
+
+def ranked(hits: Sequence[Hit]) -> list[Hit]:
+    """Return `hits` scored by their rank in their own space, 1 / (60 + rank), where distances do not compare.
+
+    Reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009).
+    """
+    found: list[Hit] = []
+    for space in ("old", "new"):
+        own = merged((hit for hit in hits if hit.space == space), _ALL)
+        found += [replace(hit, score=1 / (_FUSION + rank)) for rank, hit in enumerate(own, 1)]
+    return found
 
 
 def unit(vectors: Floats) -> Floats:
