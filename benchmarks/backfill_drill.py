@@ -159,7 +159,7 @@ class Asking(threading.Thread):
 
     def _ask(self, client: httpx.Client, number: int) -> None:
         image = base64.b64encode(picture(number % CLASSES, 500_000 + number)).decode()
-        document = {"instances": [{"image": image, "k": 10}]}
+        document = {"instances": [{"image": {"b64": image}, "k": 10}]}
         began, errors = time.monotonic(), list[str]()
         for port in [self.ports[(number + turn) % len(self.ports)] for turn in range(len(self.ports))]:
             try:

@@ -32,7 +32,7 @@ url, stop = "http://{name}/v1/models/{name}:predict", pathlib.Path("/tmp/stop")
 asked, again, failed, number = 0, 0, [], 0
 while not stop.exists():
     number += 1
-    document = {{"instances": [{{"image": images[number % len(images)], "k": 10}}]}}
+    document = {{"instances": [{{"image": {{"b64": images[number % len(images)]}}, "k": 10}}]}}
     for attempt in (1, 2):
         try:
             answer = httpx.post(url, json=document, timeout=30)
