@@ -31,7 +31,7 @@ from fathom_operator.views import PodView, Problem
 
 SeenT = TypeVar("SeenT", CaptionJobSeen, RecModelSeen, BackfillSeen)
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-PLATFORM = Platform("captioner:1", "trainer:1", "ranker:1")
+PLATFORM = Platform("captioner:1", "trainer:1", "ranker:1", "retriever:1")
 DIGEST = f"sha256:{'a' * 64}"
 
 

@@ -106,6 +106,7 @@ class Leading:
             captioner_image=settings.captioner_image,
             trainer_image=settings.trainer_image,
             ranker_image=settings.ranker_image,
+            retriever_image=settings.retriever_image,
             image_pull_policy=settings.image_pull_policy,
             progress_url=settings.progress_url,
             progress_ca=ca,

@@ -94,7 +94,7 @@ def _predictor(
         serving,
         platform,
         name=_CONTAINER,
-        image=platform.ranker_image,
+        image=platform.retriever_image,
         args=args,
         env=predictor_env(),
         mounts=mounts,
