@@ -30,7 +30,7 @@ FOUND = {
     "captioner": ["torch", "transformers"],
     "trainer": ["torch"],
     "ranker": ["torch", "kserve"],
-    "retriever": ["torch", "kserve", "transformers"],
+    "retriever": ["torch", "transformers", "kserve"],
 }
 
 

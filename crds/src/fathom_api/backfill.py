@@ -22,9 +22,7 @@ from fathom_api.types import (
 )
 
 Method = Literal["MetricCompatible", "QueryTransform", "Procrustes", "LowRankAffine", "ResidualMlp"]
-OrderPolicy = Literal[
-    "Random", "Age", "Popularity", "QueryFrequency", "ClassMeanDistance", "QueryBoundary"
-]
+OrderPolicy = Literal["Random", "Age", "Popularity", "QueryFrequency", "ClassMeanDistance", "QueryBoundary"]
 #: Orders that a column of the gallery decides.
 BY_COLUMN: Final[frozenset[str]] = frozenset({"Age", "Popularity", "QueryFrequency"})
 
@@ -198,8 +196,7 @@ class BackfillSpec(ApiModel):
         ),
         Rule(
             "self.order.policy != 'QueryBoundary' || has(self.probes)",
-            "policy QueryBoundary needs queries: give some in spec.probes, or change "
-            "spec.order.policy",
+            "policy QueryBoundary needs queries: give some in spec.probes, or change spec.order.policy",
             lambda spec: spec.order.policy != "QueryBoundary" or spec.probes is not None,
             ".order.policy",
         ),
@@ -238,7 +235,8 @@ class BackfillSpec(ApiModel):
     queue_name: str | None = Field(
         default=None,
         max_length=63,
-        description="Kueue LocalQueue; put on the Jobs as `kueue.x-k8s.io/queue-name`.",
+        description="Kueue LocalQueue; put on the Jobs as `kueue.x-k8s.io/queue-name`; not on those "
+        "that need little and must not wait, a rollback for one.",
     )
     backoff_limit: int = Field(default=4, ge=0, le=100, description="Times a pod of a Job is tried again.")
     template: PodTemplate = Field(

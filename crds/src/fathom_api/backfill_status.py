@@ -38,7 +38,8 @@ class Estimate(StatusModel):
 
     items: int = Field(description="Items in the gallery.")
     without_embedding: int = Field(
-        default=0, description="Of them, those that `from.embeddings` does not know: they move first."
+        default=0,
+        description="Of them, those that `from.embeddings` does not know: they are embedded in Completing.",
     )
     items_per_second: float | None = Field(
         default=None, description="Speed of all pods together, by a sample, within `pace.itemsPerSecond`."

@@ -423,3 +423,14 @@ def test_a_pace_lets_so_many_through_and_no_burst_after_a_rest() -> None:
     pace.wait(8)
     pace.wait(8)
     assert slept[-1] == pytest.approx(1.0)
+
+
+def test_a_new_item_that_cannot_be_read_does_not_hold_up_the_end(root: Path) -> None:
+    moved(root)
+    ids = [f"item-{n:04d}" for n in range(ITEMS)] + ["lost"]
+    pictures = [picture(n % 8, n) for n in range(ITEMS)] + [b""]
+    more = {"kind": ["kind-0"] * len(ids), "views": [0] * len(ids)}
+    write_gallery(root / "items.parquet", ITEMS, item_id=ids, image=pictures, **more)
+
+    assert completed(root).progress.metrics["added"] == 0
+    assert "lost" in (root / "out/report/index.html").read_text()

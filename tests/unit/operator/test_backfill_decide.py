@@ -73,7 +73,7 @@ def test_the_estimate_says_what_it_will_cost_by_the_installation_s_prices() -> N
         spec__pace={"parallelism": 2},
         spec__template={"resources": {"requests": {"cpu": "1"}, "limits": {"nvidia.com/gpu": 1}}},
     )
-    priced = replace(PLATFORM, prices=Prices(cpuHour=0.5, gpuHour={"default": 3.5}))
+    priced = replace(PLATFORM, prices=Prices.model_validate({"cpuHour": 0.5, "gpuHour": {"default": 3.5}}))
     plan = decide(ended_well(seen, "estimate"), priced)
     # 200 items at 8 a second: 25 s of two pods at 4.00 an hour each.
     assert plan.status["estimate"]["cost"] == "0.0556 USD"

@@ -51,7 +51,8 @@ def work(
         image=platform.captioner_image,
         template=template,
         writes=claims_in(spec.output.uri),
-        queue_name=spec.queue_name,
+        # What must not wait for a quota, a rollback above all, is not queued.
+        queue_name=None if stage in _PLAIN else spec.queue_name,
         backoff_limit=spec.backoff_limit,
         # As many shards as pods: with more, those of the pods at work would run ahead of the order.
         shards=spec.pace.parallelism if stage == "move" else None,

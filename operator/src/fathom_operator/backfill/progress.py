@@ -80,9 +80,11 @@ def after(
 def moved(status: BackfillStatus, counts: Tally) -> BackfillStatus:
     """Return `status` with the items that the movers say have moved; they never become fewer."""
     before = status.items
+    # Nobody heard how many there are where the pod that counted them was gone too soon.
+    total = before.total or counts.total
     items = BackfillItems(
-        total=before.total,
-        moved=min(before.total, max(before.moved, counts.done)),
+        total=total,
+        moved=min(total, max(before.moved, counts.done)),
         failed=max(before.failed, counts.failed) if counts.heard < counts.parts else counts.failed,
         added=before.added,
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from fathom.backfill.stages import reporting
 from fathom.backfill.stages.embedding import BATCH, Encoder, embed, together
-from fathom.backfill.stages.folders import Folders
+from fathom.backfill.stages.folders import Done, Folders
 from fathom.backfill.stages.items import Items
 from fathom.backfill.stages.move import noted, opened, stored
 from fathom.errors import InvalidInputError
@@ -46,11 +46,14 @@ def complete(
     compatibility = opened(folders, gallery, encoder)
     ids, rows = items.ids()
     latest = {item.item_id: item.media_sha256 for item in folders.all_done()}
-    changed = [
-        seen.row
-        for seen in items.digests(rows)
-        if seen.sha256 is not None and latest.get(seen.id) != seen.sha256
-    ]
+    changed, unread = list[int](), list[Done]()
+    for seen in items.digests(rows):
+        if seen.sha256 is None and seen.id not in latest:
+            unread.append(Done(seen.id, None, seen.reason, seen.message))
+        elif seen.sha256 is not None and latest.get(seen.id) != seen.sha256:
+            changed.append(seen.row)
+    if unread:
+        folders.save_done(f"unread-{int(clock() * 1000):015d}", unread)
     added = failed = 0
     for start in range(0, len(changed), BATCH):
         found = together(embed(encoder, items.pictures(changed[start : start + BATCH])), encoder.dim)

@@ -135,7 +135,7 @@ class Probes:
         hits = np.take_along_axis(self._relevant, best, axis=1)
         there = np.minimum(self._relevant.sum(axis=1), k)
         share = hits.sum(axis=1) / np.maximum(there, 1)
-        return float(share.mean()), hits.any(axis=1)
+        return float(share.mean()), np.asarray(hits.any(axis=1))
 
     def _marked(self, queries: Queries) -> Bools:
         """Return which items are relevant to which query, [queries, items]."""
