@@ -1,7 +1,7 @@
 """What searching two spaces costs beside one index of all items, at equal recall, and what it takes of
 memory.
 
-`python -m benchmarks.retrieval [--items 1000000] [--dim 256] [--queries 200] [--k 10] [--recall 0.95]`.
+`python -m benchmarks.retrieval [--items 1000000] [--dim 256] [--queries 200] [--k 10] [--shares 0.5]`.
 Vectors lie in clusters, as embeddings do; the old ones are the new ones turned, with noise. One thread. What
 is compared is CPU time a query, which other work on the machine changes less than wall time. Each index looks
 into as few lists as it must to reach the recall; recall is that of comparing with everything.
@@ -10,17 +10,18 @@ into as few lists as it must to reach the recall; recall is that of comparing wi
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import faiss
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from fathom import memory
 from fathom.backfill.transform import Layer, Transform
@@ -29,6 +30,8 @@ from fathom.retrieval.index import Batch, Index
 from fathom.retrieval.merging import Queries, search, unit
 from fathom.retrieval.parts import Floats, Space
 
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 ROWS = 16_384
 PROBES = (4, 6, 8, 11, 16, 22, 32, 45, 64, 90, 128)
 #: Of ψ, in widths of the space, as `fathom.backfill.learned` has it.
@@ -48,38 +51,36 @@ class Found:
 
 
 class World:
-    """Items under two models, made anew block by block: they are in memory only where an index has them."""
+    """Items under two models, on disk: they are in memory only where an index has them."""
 
-    def __init__(self, items: int, dim: int) -> None:
-        self.items, self.dim = items, dim
+    def __init__(self, folder: Path, items: int, dim: int) -> None:
+        self.items, self.dim, self._folder = items, dim, folder
         random = np.random.default_rng(0)
         self._centres = random.normal(size=(max(50, items // 200), dim)).astype(np.float32)
-        self.turn, _ = np.linalg.qr(random.normal(size=(dim, dim)).astype(np.float32))
-        self.turn = self.turn.astype(np.float32)
+        turn, _ = np.linalg.qr(random.normal(size=(dim, dim)))
+        self.turn = turn.astype(np.float32)
+        for block in self.blocks:
+            rows = min(ROWS, items - block * ROWS)
+            new = self.near(random, rows)
+            noise = random.standard_normal((rows, dim), np.float32)
+            new.tofile(folder / f"new-{block}")
+            unit(new @ self.turn + 0.5 * noise / np.float32(np.sqrt(dim))).tofile(folder / f"old-{block}")
+
+    def near(self, random: np.random.Generator, count: int) -> Floats:
+        centres = self._centres[random.integers(len(self._centres), size=count)]
+        return unit(centres + random.standard_normal((count, self.dim), np.float32))
 
     def new(self, block: int) -> Floats:
-        random = np.random.default_rng((1, block))
-        rows = min(ROWS, self.items - block * ROWS)
-        near = self._centres[random.integers(len(self._centres), size=rows)]
-        return unit(near + random.standard_normal((rows, self.dim), np.float32))
+        return np.fromfile(self._folder / f"new-{block}", np.float32).reshape(-1, self.dim)
 
     def old(self, block: int) -> Floats:
-        noise = np.random.default_rng((2, block)).standard_normal((ROWS, self.dim), np.float32)
-        new = self.new(block)
-        return unit(new @ self.turn + 0.5 * noise[: len(new)] / np.float32(np.sqrt(self.dim)))
-
-    def queries(self, count: int) -> Floats:
-        random = np.random.default_rng(3)
-        near = self._centres[random.integers(len(self._centres), size=count)]
-        return unit(near + random.standard_normal((count, self.dim), np.float32))
+        return np.fromfile(self._folder / f"old-{block}", np.float32).reshape(-1, self.dim)
 
     @property
     def blocks(self) -> range:
         return range(-(-self.items // ROWS))
 
-    def read(
-        self, vectors: Callable[[int], Floats], keep: Callable[[np.ndarray], np.ndarray]
-    ) -> Iterator[Batch]:
+    def read(self, vectors: Callable[[int], Floats], keep: Callable[[Ints], Bools]) -> Iterator[Batch]:
         for block in self.blocks:
             found = vectors(block)
             numbers = np.arange(block * ROWS, block * ROWS + len(found))
@@ -98,23 +99,26 @@ def psi(world: World) -> Transform:
     return Transform(layers, np.ascontiguousarray(world.turn.T))
 
 
-def truth(world: World, asked: Queries, moved: Callable[[np.ndarray], np.ndarray], k: int) -> np.ndarray:
-    """Return the best items of both spaces by comparing with everything, int64 [queries, k]."""
+def truth(world: World, asked: Queries, shares: list[float], k: int) -> dict[float, Ints]:
+    """Return by share moved the best items of both spaces, of all of them, int64 [queries, k]."""
     assert asked.old is not None
     assert asked.new is not None
-    best = np.full((len(asked.new), k), -1)
-    scores = np.full((len(asked.new), k), -np.inf, np.float32)
+    count = len(asked.new)
+    best = {share: np.full((count, k), -1) for share in shares}
+    scores = {share: np.full((count, k), -np.inf, np.float32) for share in shares}
     for block in world.blocks:
-        new = world.new(block)
-        numbers = np.arange(block * ROWS, block * ROWS + len(new))
-        found = np.where(moved(numbers), asked.new @ new.T, asked.old @ world.old(block).T)
-        together, ids = np.hstack([scores, found]), np.hstack([best, np.tile(numbers, (len(best), 1))])
-        chosen = np.argpartition(-together, k, axis=1)[:, :k]
-        best, scores = np.take_along_axis(ids, chosen, 1), np.take_along_axis(together, chosen, 1)
+        new, old = asked.new @ world.new(block).T, asked.old @ world.old(block).T
+        numbers = np.arange(block * ROWS, block * ROWS + new.shape[1])
+        for share in shares:
+            together = np.hstack([scores[share], np.where(is_moved(numbers, share), new, old)])
+            ids = np.hstack([best[share], np.tile(numbers, (count, 1))])
+            chosen = np.argpartition(-together, k, axis=1)[:, :k]
+            best[share] = np.take_along_axis(ids, chosen, 1)
+            scores[share] = np.take_along_axis(together, chosen, 1)
     return best
 
 
-def recall(found: list[set[int]], right: np.ndarray) -> float:
+def recall(found: list[set[int]], right: Ints) -> float:
     return float(
         np.mean([len(one & set(row)) / len(row) for one, row in zip(found, right.tolist(), strict=True)])
     )
@@ -133,9 +137,7 @@ def timed(ask: Callable[[int], set[int]], count: int) -> tuple[list[set[int]], f
     return found, 1000 * (time.thread_time() - started) / count, 1000 * median(walls)
 
 
-def least(
-    name: str, right: np.ndarray, wanted: float, asking: Callable[[int], Callable[[int], set[int]]]
-) -> Found:
+def least(name: str, right: Ints, wanted: float, asking: Callable[[int], Callable[[int], set[int]]]) -> Found:
     """Return the setting that looks into the fewest lists of those that reach the recall, or the last."""
     result = None
     for probes in PROBES:
@@ -152,7 +154,7 @@ def least(
 
 
 def ours(
-    world: World, share: float, asked: Queries, right: np.ndarray, args: argparse.Namespace
+    world: World, share: float, asked: Queries, right: Ints, args: argparse.Namespace
 ) -> tuple[Found, Index]:
     """Return what our index does with a share of the items moved."""
     model = Space(model="sha256:" + "0" * 64, dim=world.dim)
@@ -181,14 +183,14 @@ def ours(
     return least(f"ours, β = {share:g}", right, args.recall, asking), index
 
 
-def is_moved(numbers: np.ndarray, share: float) -> np.ndarray:
+def is_moved(numbers: Ints, share: float) -> Bools:
     """Return which items have moved: any share of them, in no order."""
     return (numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40)).astype(
         np.float64
     ) / 2**24 < share
 
 
-def one_of_faiss(world: World, asked: Queries, right: np.ndarray, args: argparse.Namespace) -> Found:
+def one_of_faiss(world: World, asked: Queries, right: Ints, args: argparse.Namespace) -> Found:
     """Return what faiss' IVFFlat does with all items under the new model."""
     lists = centroids.lists_for(world.items)
     quantiser = faiss.IndexFlatIP(world.dim)
@@ -229,12 +231,17 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--recall", type=float, default=0.95)
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.25, 0.5, 0.75], help="of items moved")
     args = parser.parse_args()
     faiss.omp_set_num_threads(1)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    world = World(args.items, args.dim)
-    new = world.queries(args.queries)
-    asked = Queries(psi(world)(new), new)
+    with TemporaryDirectory(prefix="fathom-") as folder:
+        measure(World(Path(folder), args.items, args.dim), args)
+
+
+def measure(world: World, args: argparse.Namespace) -> None:
+    new = world.near(np.random.default_rng(3), args.queries)
+    transform = psi(world)
+    asked = Queries(transform(new), new)
     one_copy = 4 * args.items * args.dim
     print(
         f"{args.items:,} items of {args.dim} components, {args.queries} queries, recall@{args.k} ≥ "
@@ -244,32 +251,30 @@ def main() -> None:
         "\n| index | lists looked into | recall | CPU ms a query | wall ms, median |\n| --- | --- | --- | "
         "--- | --- |"
     )
-    single, held = None, dict[float, int]()
-    for share in (1.0, 0.0, 0.25, 0.5, 0.75):
-        right = truth(world, asked, lambda numbers, share=share: is_moved(numbers, share), args.k)
-        if share == 1.0:
-            reference = one_of_faiss(world, asked, right, args)
-            memory.give_back()
+    right = truth(world, asked, [1.0, *args.shares], args.k)
+    reference = one_of_faiss(world, asked, right[1.0], args)
+    memory.give_back()
+    held = dict[float, int]()
+    single = None
+    for share in (1.0, *args.shares):
         before = memory.used()
-        found, index = ours(world, share, asked, right, args)
+        found, index = ours(world, share, asked, right[share], args)
         memory.give_back()
         held[share] = memory.used() - before
         single = single or found
-        if share == 0.5:
-            extra, pace = moving(world, index, share)
-            print(
-                f"| …moving 4,096 items: {pace:,.0f} a second, at most {extra / one_copy:.1%} more memory | "
-                "| | | |"
-            )
-        if share not in (0.0, 1.0):
+        if share < 1:
             own, others = found.cpu / single.cpu, found.cpu / reference.cpu
             print(f"| …times one of ours {own:.2f}, times faiss {others:.2f} | | | | |", flush=True)
+            extra, pace = moving(world, index, share)
+            print(
+                f"| …moving 4,096 items: {pace:,.0f} a CPU second, {extra / one_copy:.1%} more memory | | | "
+                "| |"
+            )
         del index
         memory.give_back()
-    transform = psi(world)
     _, cpu, wall = timed(lambda query: set(map(int, transform(new[query : query + 1])[0, :1])), args.queries)
     print(f"| ψ of a query, not in the above | | | {cpu:.2f} | {wall:.2f} |")
-    print("\nMemory beyond what was there before, of one copy of the vectors: ", end="")
+    print("\nMemory, of one copy of the vectors: ", end="")
     print(", ".join(f"{bytes_ / one_copy:.3f} (β = {share:g})" for share, bytes_ in sorted(held.items())))
 
 
