@@ -1,4 +1,4 @@
-"""The retriever behind KServe's protocols: right requests, wrong ones, and a gallery that changes underneath."""
+"""The retriever behind KServe's protocols: right requests, wrong ones, a gallery that changes underneath."""
 
 import base64
 import io
