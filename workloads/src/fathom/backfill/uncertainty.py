@@ -72,12 +72,10 @@ class _LogVariance(torch.nn.Module):
 
     def __init__(self, width: int, start: float) -> None:
         super().__init__()
-        self.net = torch.nn.Sequential(
-            torch.nn.Linear(width, _HIDDEN), torch.nn.ReLU(), torch.nn.Linear(_HIDDEN, 1)
-        )
-        last = self.net[2]
+        last = torch.nn.Linear(_HIDDEN, 1)
         torch.nn.init.zeros_(last.weight)
         torch.nn.init.constant_(last.bias, start)
+        self.net = torch.nn.Sequential(torch.nn.Linear(width, _HIDDEN), torch.nn.ReLU(), last)
 
     def forward(self, given: Tensor) -> Tensor:
         return self.net(given)[:, 0]
