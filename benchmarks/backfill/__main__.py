@@ -1,9 +1,10 @@
 """How search does while a gallery moves from one embedding model to another.
 
 `python -m benchmarks.backfill --data FOLDER` trains pairs of models, fits every method on what they make of
-the same items, and writes `docs/evidence/backfill.md` with its plots. FOLDER holds `omniglot_small/`, and what
-`--galleries` names: `movielens-posters/`, `flickr8k_1000/`, `cifar-100-binary/`, `imagenet/` and `places365/` (a
-folder for each class), `Market-1501/`. What is made is kept in `build/backfill/` and not made again.
+the same items, and writes `docs/evidence/backfill.md` with its plots. FOLDER holds `omniglot_small/`, and
+what `--galleries` names: `movielens-posters/`, `flickr8k_1000/`, `cifar-100-binary/`, `imagenet/` and
+`places365/` (a folder for each class), `Market-1501/`. What is made is kept in `build/backfill/` and not made
+again.
 """
 
 from __future__ import annotations

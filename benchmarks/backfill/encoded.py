@@ -22,8 +22,8 @@ def about(gallery: Gallery, encoders: tuple[str, str]) -> str:
     """Return what the page says of a gallery and its encoders."""
     return (
         f"{len(gallery.names):,} pictures. {gallery.about} **Old model** `{encoders[0]}`, **new model** "
-        f"`{encoders[1]}`, both as they are. Methods learn from one half of the pictures, drawn anew for each "
-        "seed; the other half is searched."
+        f"`{encoders[1]}`, both as they are. Methods learn from one half of the pictures, drawn anew for "
+        "each seed; the other half is searched."
     )
 
 

@@ -91,14 +91,14 @@ def cifar100(folder: Path) -> Gallery:
 
 
 def class_folders(folder: Path, name: str) -> Gallery:
-    """Return pictures in a folder for each class below `folder/name`, as ImageNet and Places-365 unpack theirs."""
+    """Return pictures in a folder for each class below `folder/name`, as ImageNet and Places-365 have them."""
     root = _existing(folder / name)
     paths = sorted(p for p in root.glob("*/*") if p.suffix.lower() in _PICTURES)
     return _classes(name, "Those in a folder belong together.", paths, [path.parent.name for path in paths])
 
 
 def market1501(folder: Path) -> Gallery:
-    """Return Market-1501's test people from `Market-1501/bounding_box_test`; distractors (0, -1) are left out."""
+    """Return Market-1501's test people (`Market-1501/bounding_box_test`), distractors (0, -1) left out."""
     root = _existing(folder / "Market-1501" / "bounding_box_test")
     found = [(path, match[1]) for path in sorted(root.iterdir()) if (match := _MARKET.match(path.name))]
     people = [(path, person) for path, person in found if int(person) > 0]
