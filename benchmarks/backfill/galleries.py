@@ -91,7 +91,7 @@ def cifar100(folder: Path) -> Gallery:
 
 
 def class_folders(folder: Path, name: str) -> Gallery:
-    """Return pictures in a folder for each class below `folder/name`, as ImageNet and Places-365 have them."""
+    """Return pictures in a folder for each class below `folder/name`: ImageNet, Places-365."""
     root = _existing(folder / name)
     paths = sorted(p for p in root.glob("*/*") if p.suffix.lower() in _PICTURES)
     return _classes(name, "Those in a folder belong together.", paths, [path.parent.name for path in paths])

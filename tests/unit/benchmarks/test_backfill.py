@@ -1,4 +1,4 @@
-"""The backfill benchmark keeps what is tested apart from what is learned, and its page says what was reached."""
+"""The backfill benchmark keeps what is tested apart from what is learned; its page says what was reached."""
 
 import json
 import zipfile
