@@ -61,8 +61,7 @@ def uncertainty(
         log_variance = network(x[rows])
         return (r[rows] * torch.exp(-log_variance) + log_variance).mean() / 2
 
-    alone = Belonging("None", len(old), classes=np.full(len(old), -1, np.int64))
-    train([network], loss, alone, _SCHEDULE, seed=seed, tell=lambda *_: None)
+    train([network], loss, Belonging.alone(len(old)), _SCHEDULE, seed=seed, tell=lambda *_: None)
     with torch.no_grad():
         return np.concatenate([network(part).numpy() for part in torch.from_numpy(items).split(8192)])
 
