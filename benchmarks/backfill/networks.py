@@ -24,11 +24,11 @@ class Shape:
 
     channels: tuple[int, ...]
     width: int
-    epochs: int = 20
+    epochs: int = 12
 
 
-SMALL: Final = Shape((8, 16, 16), 64)
-LARGE: Final = Shape((16, 32, 48), 128)
+SMALL: Final = Shape((8, 8), 64)
+LARGE: Final = Shape((16, 32), 128)
 
 
 class Encoder(nn.Module):

@@ -47,6 +47,12 @@ def test_equal_scores_are_in_the_order_of_items() -> None:
     assert hits.tolist() == [[False, False, True, False]]
 
 
+def test_items_are_ranked_as_by_a_stable_sort() -> None:
+    scores = np.random.default_rng(0).integers(-3, 3, (50, 40)).astype(np.float32) / 2
+    scores[0, :3], scores[1, 5] = [0.0, -0.0, 0.0], -np.inf
+    assert (metrics.ranked(scores) == np.argsort(-scores, axis=1, kind="stable")).all()
+
+
 @pytest.mark.parametrize(
     ("values", "area", "gain", "drop"),
     [
