@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import buckets
 from builders.galleries import NEW_MODEL, OLD_MODEL, World, rows, vectors
 
 from fathom.errors import InvalidInputError
 from fathom.retrieval import writing
 from fathom.retrieval.following import Following, Look
-from fathom.retrieval.gallery import Gallery
+from fathom.retrieval.gallery import Gallery, open_gallery
 from fathom.retrieval.index import Index
 from fathom.retrieval.merging import Queries, search
 from fathom.retrieval.parts import Floats, SpaceName
@@ -186,3 +187,22 @@ def test_a_gallery_with_other_items_than_were_imported_is_not_served(world: Worl
     parts.write(gallery.path(gallery.parts("old")[0]), strangers, "old", OLD_MODEL)
     with pytest.raises(InvalidInputError, match="other items than were imported"):
         follow(gallery)
+
+
+def test_a_gallery_in_a_bucket_is_followed_as_one_on_a_volume_is(tmp_path: Path) -> None:
+    with buckets.s3("vectors"):
+        world = World(tmp_path, items=60)
+        world.uri = "s3://vectors/gallery"
+        gallery = world.imported()
+        following = follow(gallery)
+        world.move(gallery, range(1), 30)
+        writing.add(gallery, rows(["fresh"], vectors(1, 24, 3)), NEW_MODEL)
+        assert following.look() == Look(came=2)
+        assert moved(following) == chunk_ids(world, 0) | {"fresh"}
+        writing.roll_back(gallery, 0)
+        following.look()
+        assert moved(following) == {"fresh"}
+        writing.roll_forward(gallery)
+        world.move(gallery, range(1, 2), 30)
+        writing.drop_old(gallery)
+        assert where(follow(open_gallery(world.uri))) == dict.fromkeys([*world.ids, "fresh"], "new")
