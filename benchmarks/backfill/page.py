@@ -38,7 +38,7 @@ def write(folder: Path, tables: Sequence[Table], about: dict[str, str]) -> None:
         plot = f"backfill-{_slug(table.data)}-{_slug(table.trial)}.svg"
         plots.write(folder / plot, table)
         parts.append(_section(table, plot))
-    parts += [_costs(), _papers(), _again()]
+    parts += [_missing(about), _costs(), _papers(), _again()]
     (folder / NAME).write_text("\n".join(parts))
 
 
@@ -103,6 +103,18 @@ def _flips(table: Table) -> str:
     shown = ("MetricCompatible", "MetricCompatibleFrozen", "QueryTransform", "RankMerge", "NaiveMerge")
     rows = [[x.method, *(f"{f:.1%}" for f in x.flips)] for x in table.lines if x.method in shown]
     return _table(["negative flips at β", *(f"{b:g}" for b in table.betas)], rows)
+
+
+def _missing(about: dict[str, str]) -> str:
+    """Name what has not been measured, so that nobody takes its absence for a result."""
+    others = {
+        "Film posters": "posters", "Flickr8k": "photographs", "CIFAR-100": "cifar100", "imagenet": "imagenet",
+        "places365": "places365", "Market-1501": "market1501",
+    }  # fmt: skip
+    lacking = ", ".join(
+        f"{name} (`--galleries {flag}`)" for name, flag in others.items() if name not in about
+    )
+    return f"\n## Not measured yet\n\nWith two pretrained encoders: {lacking}.\n" if lacking else ""
 
 
 def _costs() -> str:
