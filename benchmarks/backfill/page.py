@@ -22,7 +22,8 @@ The gallery moves in random order; each item is also a query and left out of its
 relative gain of the area under the mAP curve, (area − old) / (new − old): 0 is the old model until the end, 1
 the new model from the start; *new* is the new model as it is, and methods with a head of their own (ρ) may
 end above it. *To its own end* takes what the method itself ends with for *new*: how early it gains. After ±
-is half of the 95 % interval over seeds (Student's t); a seed draws data, models and order anew. No choice was made on what is tested here.
+is half of the 95 % interval over seeds (Student's t); a seed draws data, models and order anew. No choice
+was made on what is tested here.
 [Methods, readings and metrics](../design/2026-11-29-backfill-method.md).
 """
 
