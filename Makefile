@@ -44,7 +44,7 @@ e2e: $(VENV) ## Tests on a real cluster with real images: the demo's path, and w
 	$(STEP) "End-to-end tests" $(PYTEST) tests/e2e -q
 	$(NEXT) "make demo"
 
-images: $(VENV) ## Build the four images and load them into the cluster, where one runs
+images: $(VENV) ## Build the five images and load them into the cluster, where one runs
 	$(STEP) "Images" $(PY) images/build.py --load
 	$(NEXT) "make cluster, or make e2e"
 
