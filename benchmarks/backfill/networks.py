@@ -24,11 +24,11 @@ class Shape:
 
     channels: tuple[int, ...]
     width: int
-    epochs: int = 40
+    epochs: int = 12
 
 
-SMALL: Final = Shape((24, 24, 24, 24), 64)
-LARGE: Final = Shape((48, 48, 96, 96), 128)
+SMALL: Final = Shape((8, 8), 64)
+LARGE: Final = Shape((16, 32), 128)
 
 
 class Encoder(nn.Module):

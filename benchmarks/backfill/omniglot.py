@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Ints = NDArray[np.int64]
-SIDE: Final = 32
+SIDE: Final = 16
 _ARCHIVES: Final = ("images_background_small1.zip", "images_background_small2.zip")
 #: Of the twenty drawings of a character: these train, the next ones choose, the others are tested.
 _TRAINING, _VALIDATION = 13, 2

@@ -177,6 +177,7 @@ def test_an_image_that_is_named_is_taken_whole(render: Callable[..., Any]) -> No
 
     assert operator_pod(objects)["spec"]["containers"][0]["image"] == "example.com/op@sha256:abc"
     assert environment(objects)["FATHOM_IMAGE_RANKER"] == "example.com/fathom/fathom-ranker:0.1.0"
+    assert environment(objects)["FATHOM_IMAGE_RETRIEVER"] == "example.com/fathom/fathom-retriever:0.1.0"
 
 
 def test_people_who_may_edit_may_edit_ours(render: Callable[..., Any]) -> None:

@@ -14,6 +14,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 #: Shorter than this, a vector has no direction that means anything.
 _SHORTEST: Final = 1e-12
+#: A vector whose length differs from 1 by less has been normalised.
+_AS_GOOD: Final = 1e-5
 
 
 def vectors(name: str, given: NDArray[np.floating], *, width: int | None = None) -> Floats:
@@ -42,6 +44,8 @@ def vectors(name: str, given: NDArray[np.floating], *, width: int | None = None)
         raise InvalidInputError(
             "InvalidVectors", f"{name}: row {zero[0]} is zero ({len(zero)} such rows); embed it again"
         )
+    # Rounding again would make other scores of vectors that are normalised already.
+    lengths[np.abs(lengths - 1) < _AS_GOOD] = 1
     return np.ascontiguousarray(given / lengths, dtype=np.float32)
 
 

@@ -33,13 +33,22 @@ class Belonging:
     def _links(self) -> Ints:
         return np.empty(0, np.int64) if self.links is None else self.links
 
+    @classmethod
+    def alone(cls, count: int) -> Belonging:
+        """Return that each of `count` items belongs to itself only."""
+        return cls("None", count, classes=np.full(count, -1, np.int64))
+
     def between(self, rows: Ints, columns: Ints) -> Bools:
         """Return bool [len(rows), len(columns)]: whether row and column belong together."""
         same = rows[:, None] == columns[None, :]
         if self.classes is not None:
             own = self.classes[rows][:, None]
             return same | ((own == self.classes[columns][None, :]) & (own >= 0))
-        return same | np.isin(rows[:, None] * self.count + columns[None, :], self._links)
+        if not len(self._links):
+            return same
+        wanted = rows[:, None] * self.count + columns[None, :]
+        places = np.searchsorted(self._links, wanted).clip(max=len(self._links) - 1)
+        return same | (self._links[places] == wanted)
 
     def only(self, rows: Ints) -> Belonging:
         """Return the same for the items `rows`, numbered anew."""

@@ -30,7 +30,8 @@ def steps(old: Floats, new: Floats, together: Bools) -> Floats:
     # several distances mean the same, and a hair of slope keeps their order.
     slope = np.linspace(0, 1e-6, len(new_at))
     found = np.interp(-chances, -new_chances + slope, new_at)
-    grid = np.linspace(at[0], at[-1], _STEPS)
+    # All distances there can be: what lies beyond the pairs that were seen compares as the outermost of them.
+    grid = np.linspace(0, 2, _STEPS)
     values = np.maximum.accumulate(np.interp(grid, at, found))
     # Strictly rising, or items of different distance would tie.
     values = values + np.linspace(0, 1e-4, _STEPS)

@@ -14,6 +14,7 @@ from fathom.backfill.belonging import Belonging, belonging
 from fathom.backfill.compatibility import Compatibility
 from fathom.backfill.curves import Curve, curve
 from fathom.backfill.merging import plain, scored
+from fathom.backfill.metrics import ranked
 from fathom.errors import InvalidInputError
 
 BETAS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -50,13 +51,16 @@ class Examination:
 
     @property
     def worse_than_old(self) -> bool:
-        """Whether the search is worse than the old model's at some β above 0, beyond what chance explains."""
-        return any(d.high < 0 for d in self.against_old[1:])
+        """Whether the search is worse than the old model's at some β, 0 too, beyond what chance explains.
+
+        At β = 0 nothing has moved, but queries already come from the new model.
+        """
+        return any(d.high < 0 for d in self.against_old)
 
     @property
     def verdict(self) -> str:
         """One sentence, with the fix where there is something to fix."""
-        pairs = zip(self.betas[1:], self.against_old[1:], strict=True)
+        pairs = zip(self.betas, self.against_old, strict=True)
         bad = [(beta, d) for beta, d in pairs if d.high < 0]
         old = self.curve.old.means()["map"]
         if not bad:
@@ -203,7 +207,7 @@ def _difference(each: NDArray[np.float64], seed: int) -> Difference:
 def _nearest(vectors: Floats, k: int) -> Bools:
     """Return bool [n, n]: the `k` nearest other rows of each, ties in the order of rows."""
     scores = plain(vectors, vectors, own=np.arange(len(vectors), dtype=np.int64))
-    order = np.argsort(-scores, axis=1, kind="stable")[:, : min(k, len(vectors) - 1)]
+    order = ranked(scores)[:, : min(k, len(vectors) - 1)]
     found = np.zeros(scores.shape, np.bool_)
     np.put_along_axis(found, order, True, axis=1)
     return found

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fathom.backfill import arrays
-from fathom.backfill.belonging import belonging
+from fathom.backfill.belonging import Belonging, belonging
 from fathom.backfill.compatibility import Compatibility, Info
 from fathom.backfill.examination import examined
 from fathom.backfill.methods import METHODS, Method, Pairs, Parts, Tell
@@ -42,7 +42,8 @@ def fit(
         from_digest: digest of the old model, `sha256:…`.
         to_digest: digest of the new model.
         seed: of all that is random.
-        validation: share of the pairs that is kept from learning; `info.held_out` has its figures.
+        validation: share of the pairs that is kept from learning; `info.held_out` has its figures, of finding
+            what has the same label, or without labels what the new model finds nearest.
         progress: called with epochs done, epochs in all, and figures.
 
     Raises:
@@ -59,7 +60,8 @@ def fit(
             "TooFewPairs",
             f"{len(old)} pairs, but {method} needs {_LEAST} at least: raise compatibility.pairs",
         )
-    known = belonging(labels, new, seed=seed)
+    learns = labels is not None or chosen.needs_belonging
+    known = belonging(labels, new, seed=seed) if learns else Belonging.alone(len(new))
     training, held = parted(len(old), validation, seed)
     parts = Parts()
     if chosen.fit is not None:
@@ -80,7 +82,8 @@ def fit(
     compatibility = Compatibility(info, parts.query, parts.gallery, parts.old_gallery, parts.steps)
     if len(held) < 2:
         return compatibility
-    figures = examined(compatibility, old[held], new[held], known.only(held), seed=seed).figures()
+    judged_by = known.only(held) if labels is not None else None
+    figures = examined(compatibility, old[held], new[held], judged_by, seed=seed).figures()
     return _with_figures(compatibility, figures)
 
 

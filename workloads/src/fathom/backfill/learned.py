@@ -33,7 +33,7 @@ class Settings:
         schedule: how long and how fast.
     """
 
-    hidden: int = 4
+    hidden: int = 2
     blocks: int = 2
     temperature: float = 0.1
     contrast: float = 1.0
@@ -56,7 +56,7 @@ def query_transform(
     def loss(rows: Ints, _: Bools) -> Tensor:
         return reverse_query(network(x[rows]), y[rows])
 
-    train([network], loss, _alone(len(new)), settings.schedule, seed=seed, tell=tell)
+    train([network], loss, Belonging.alone(len(new)), settings.schedule, seed=seed, tell=tell)
     return network.folded()
 
 
@@ -73,7 +73,7 @@ def residual(given: Floats, wanted: Floats, *, seed: int, tell: Tell) -> Transfo
     def loss(rows: Ints, _: Bools) -> Tensor:
         return functional.mse_loss(network(x[rows]), y[rows]) * y.shape[1]
 
-    train([network], loss, _alone(len(given)), settings.schedule, seed=seed, tell=tell)
+    train([network], loss, Belonging.alone(len(given)), settings.schedule, seed=seed, tell=tell)
     return network.folded()
 
 
@@ -149,8 +149,3 @@ def _network(given: Floats, wanted: Floats, settings: Settings) -> Network:
     return Network(
         given.shape[1], wanted.shape[1], hidden=settings.hidden * widest, blocks=settings.blocks, skip=skip
     )
-
-
-def _alone(count: int) -> Belonging:
-    """Return that each of `count` items belongs to itself only."""
-    return Belonging("None", count, classes=np.full(count, -1, np.int64))

@@ -30,14 +30,14 @@ def metric_compatible(backward: Tensor, new: Tensor, together: Tensor, temperatu
         together: whether i and j belong together, bool [B, B], true on the diagonal.
         temperature: τ.
     """
-    itself = torch.eye(len(together), dtype=torch.bool, device=together.device)
-    others = torch.stack([backward, new]).div(temperature)
-    negatives = torch.logsumexp(others.masked_fill(together, float("-inf")), dim=(0, 2))[:, None]
+    systems = torch.stack([backward, new]).div(temperature)
+    negatives = torch.logsumexp(systems.masked_fill(together, float("-inf")), dim=(0, 2))
+    others = together.clone().fill_diagonal_(fill_value=False)
     total = backward.new_zeros(())
-    for scores, positive in ((others[0], together), (others[1], together & ~itself)):
-        # log(1 + exp(negatives − s)) without overflow.
-        each = torch.nn.functional.softplus(negatives - scores).masked_fill(~positive, 0)
+    for scores, positive in ((systems[0], together), (systems[1], others)):
+        query, item = positive.nonzero(as_tuple=True)
         counts = positive.sum(dim=1)
-        known = counts > 0
-        total = total + (each.sum(dim=1)[known] / counts[known]).mean() if known.any() else total
+        shares = 1 / (counts[query] * (counts > 0).sum())
+        # log(1 + exp(negatives − s)) without overflow, and only where there is a positive: few of B².
+        total = total + (torch.nn.functional.softplus(negatives[query] - scores[query, item]) * shares).sum()
     return total

@@ -9,6 +9,7 @@ import numpy as np
 
 from fathom.backfill.arrays import Bools, Floats, Ints
 from fathom.backfill.compatibility import Compatibility, Merge
+from fathom.backfill.metrics import ranked
 from fathom.errors import InvalidInputError
 
 #: Of reciprocal rank fusion (Cormack, Clarke & Büttcher, SIGIR 2009).
@@ -88,7 +89,7 @@ def plain(queries: Floats, gallery: Floats, *, own: Ints | None = None) -> Float
 def _fused(scores: Floats, among: Bools) -> Floats:
     """Return 1 / (60 + rank) of the items `among`, ranked with each other; −inf stays."""
     limited = np.where(among[None, :], scores, -np.inf)
-    order = np.argsort(-limited, axis=1, kind="stable")
+    order = ranked(limited)
     ranks = np.empty_like(order)
     np.put_along_axis(ranks, order, np.arange(1, scores.shape[1] + 1)[None, :], axis=1)
     return np.where(np.isneginf(scores), -np.inf, 1 / (_RRF + ranks)).astype(np.float32)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fathom.backfill.arrays import Bools, Floats
+from fathom.backfill.arrays import Bools, Floats, Ints
 
 Doubles = NDArray[np.float64]
 
@@ -19,8 +20,20 @@ def hits(scores: Floats, relevant: Bools) -> Bools:
         scores: float32 [queries, items], higher is nearer; −inf: not in this query's gallery.
         relevant: bool [queries, items], false where the score is −inf.
     """
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return np.take_along_axis(relevant, order, axis=1)
+    return np.take_along_axis(relevant, ranked(scores), axis=1)
+
+
+def ranked(scores: Floats) -> Ints:
+    """Return each query's items, best score first and ties in their order, int64 [queries, items].
+
+    A stable argsort, done as a sort of whole numbers (score, item): several times as fast.
+    """
+    # −0 and 0 are equal, their bits are not.
+    bits = (np.negative(scores, dtype=np.float32) + np.float32(0)).view(np.int32)
+    rising = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(np.int64)
+    keys = (rising << 32) | np.arange(scores.shape[1], dtype=np.int64)
+    keys.sort(axis=1)
+    return keys & np.int64(0xFFFFFFFF)
 
 
 def average_precision(found: Bools) -> Doubles:
@@ -36,7 +49,8 @@ def average_precision(found: Bools) -> Doubles:
 
 def cmc(found: Bools, k: int) -> Doubles:
     """Return whether each query finds a relevant item among its first `k`, as 1 or 0, [queries]."""
-    return _share(found[:, :k].any(axis=1).astype(np.float64) * found.any(axis=1), found.any(axis=1))
+    within = found[:, :k].sum(axis=1) > 0
+    return _share(within, found.sum(axis=1) > 0)
 
 
 def recall(found: Bools, k: int) -> Doubles:
@@ -71,6 +85,6 @@ def largest_drop(values: Sequence[float]) -> float:
     return float((best - values).max())
 
 
-def _share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Doubles:
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> Doubles:
     of = np.asarray(whole, np.float64)
     return np.divide(np.asarray(part, np.float64), of, out=np.full(len(of), np.nan), where=of > 0)

@@ -25,10 +25,10 @@ class Schedule:
     """How long and how fast. Adam; the rate rises for a tenth of the steps and falls as a cosine."""
 
     epochs: int = 50
-    batch: int = 1024
+    batch: int = 512
     rate: float = 1e-3
     decay: float = 1e-4
-    least_steps: int = 400
+    least_steps: int = 300
 
 
 class Network(nn.Module):

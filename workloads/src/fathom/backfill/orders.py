@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fathom.backfill.arrays import Floats, Ints, vectors
+from fathom.backfill.metrics import ranked
 from fathom.errors import InvalidInputError
 
 Policy = Literal[
@@ -98,7 +99,7 @@ def query_boundary(queries: NDArray[np.floating], gallery: NDArray[np.floating],
     seen: dict[int, list[int]] = {}
     for at in range(0, len(asked), 256):
         scores = asked[at : at + 256] @ items.T
-        for row, found in enumerate(np.argsort(-scores, axis=1, kind="stable")[:, :near]):
+        for row, found in enumerate(ranked(scores)[:, :near]):
             for item in found.tolist():
                 seen.setdefault(item, []).append(at + row)
     weights = np.ones(len(asked))

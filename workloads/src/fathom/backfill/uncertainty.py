@@ -61,8 +61,7 @@ def uncertainty(
         log_variance = network(x[rows])
         return (r[rows] * torch.exp(-log_variance) + log_variance).mean() / 2
 
-    alone = Belonging("None", len(old), classes=np.full(len(old), -1, np.int64))
-    train([network], loss, alone, _SCHEDULE, seed=seed, tell=lambda *_: None)
+    train([network], loss, Belonging.alone(len(old)), _SCHEDULE, seed=seed, tell=lambda *_: None)
     with torch.no_grad():
         return np.concatenate([network(part).numpy() for part in torch.from_numpy(items).split(8192)])
 
@@ -72,12 +71,10 @@ class _LogVariance(torch.nn.Module):
 
     def __init__(self, width: int, start: float) -> None:
         super().__init__()
-        self.net = torch.nn.Sequential(
-            torch.nn.Linear(width, _HIDDEN), torch.nn.ReLU(), torch.nn.Linear(_HIDDEN, 1)
-        )
-        last = self.net[2]
+        last = torch.nn.Linear(_HIDDEN, 1)
         torch.nn.init.zeros_(last.weight)
         torch.nn.init.constant_(last.bias, start)
+        self.net = torch.nn.Sequential(torch.nn.Linear(width, _HIDDEN), torch.nn.ReLU(), last)
 
     def forward(self, given: Tensor) -> Tensor:
         return self.net(given)[:, 0]
