@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.backfill.protocol import Results, rows_of
+from fathom.backfill.metrics import relative_gain
 
 #: 97.5 % points of Student's t for 1 … 9 degrees of freedom.
 _T: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -34,6 +35,7 @@ class Line:
         method: its name.
         seeds: how many.
         gain, cmc_gain: relative gain of the area, of mAP and CMC@1.
+        own: relative gain of the mAP area with the method's own end in the place of the new model.
         area, end: mAP over β, and when all have moved.
         curve: mean mAP at each β; of CMC@1 `cmc`.
         flips: mean negative flip rate at each β.
@@ -45,6 +47,7 @@ class Line:
     seeds: int
     gain: Spread
     cmc_gain: Spread
+    own: Spread
     area: Spread
     end: Spread
     curve: list[float]
@@ -109,6 +112,7 @@ def _line(method: str, rows: list[dict[str, Any]], seconds: float) -> Line:
         seeds=len(rows),
         gain=spread([row["gain_map"] for row in rows]),
         cmc_gain=spread([row["gain_cmc1"] for row in rows]),
+        own=spread([relative_gain(row["area_map"], row["old_map"], row["map"][-1]) for row in rows]),
         area=spread([row["area_map"] for row in rows]),
         end=spread([row["map"][-1] for row in rows]),
         curve=curve.tolist(),

@@ -151,6 +151,13 @@ class TestPage:
         # Two values 0.2 apart: standard error 0.1, t of one degree of freedom 12.706.
         assert (found.gain.mean, found.gain.half) == pytest.approx((0.4, 1.2706))
 
+    def test_the_gain_is_told_against_the_methods_own_end_too(self, tmp_path: Path) -> None:
+        run = row("MetricCompatible", 0, 0.9)
+        run["unseen characters"]["map"][-1] = 0.7  # type: ignore[index]
+        found = self.table(tmp_path, run).lines[0]
+        # The area is .58: .18 of the .2 to the new model, of the .3 to what it ends with.
+        assert (found.gain.mean, found.own.mean) == pytest.approx((0.9, 0.6))
+
     def test_goals_that_are_reached(self, tmp_path: Path) -> None:
         rows = [
             row("MetricCompatible", 0, 0.8),
