@@ -22,6 +22,7 @@ class ConditionType(StrEnum):
     TRAINED = "Trained"
     GATE_PASSED = "GatePassed"
     SERVING = "Serving"
+    PUBLISHED = "Published"
 
 
 class Reason(StrEnum):
@@ -40,7 +41,14 @@ class Reason(StrEnum):
     EVALUATING = "Evaluating"
     DEPLOYING = "Deploying"
     ROLLING_OUT = "RollingOut"
+    CLUSTERING = "Clustering"
+    UNDERSTANDING = "Understanding"
+    COUNTING_TRANSITIONS = "CountingTransitions"
+    PLANNING_PAIRS = "PlanningPairs"
+    GATING = "Gating"
+    PUBLISHING = "Publishing"
     # done
+    PUBLISHED = "Published"
     COMPLETE = "Complete"
     SERVING = "Serving"
     NOT_REQUESTED = "NotRequested"
@@ -76,10 +84,17 @@ MEANING: Final[Mapping[Reason, str]] = {
     Reason.FINE_TUNING: "The caption model learns the domain.",
     Reason.CAPTIONING: "Pods caption items.",
     Reason.FEATURISING: "Captions become tokens.",
-    Reason.TRAINING: "The ranker and its controls are trained.",
+    Reason.TRAINING: "The ranker and its controls, or the planner of an InterestMap, are trained.",
     Reason.EVALUATING: "The trained rankers are measured on the test split.",
     Reason.DEPLOYING: "The first version is being brought up.",
     Reason.ROLLING_OUT: "A candidate gets a part of the requests.",
+    Reason.CLUSTERING: "Items become interest clusters.",
+    Reason.UNDERSTANDING: "The multimodal LLM says what each cluster is about.",
+    Reason.COUNTING_TRANSITIONS: "Users' sequences become transitions between clusters to learn from.",
+    Reason.PLANNING_PAIRS: "The planner is asked about each pair of clusters.",
+    Reason.GATING: "The new table is measured and judged.",
+    Reason.PUBLISHING: "The table is put in the place where rankers look.",
+    Reason.PUBLISHED: "A table is in the place where rankers look.",
     Reason.COMPLETE: "All is done.",
     Reason.SERVING: "A version answers all requests.",
     Reason.NOT_REQUESTED: "The spec does not ask for it.",

@@ -60,6 +60,14 @@ ModelUri = Annotated[
     ),
 ]
 
+PlannerUri = Annotated[
+    str,
+    StringConstraints(
+        pattern=rf"^(hf://[^/\s]+/[^/\s]+|pvc://{_DNS_SUBDOMAIN}/[^\s]+|fathom://small-planner)$",
+        max_length=1024,
+    ),
+]
+
 ObjectName = Annotated[str, StringConstraints(pattern=rf"^{_DNS_SUBDOMAIN}$", max_length=253)]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
@@ -73,6 +81,9 @@ Duration = Annotated[
 Timestamp = Annotated[str, StringConstraints(max_length=32), Field(json_schema_extra={"format": "date-time"})]
 
 _PERCENT: Final = r"^(100|[0-9]{1,2}([.][0-9]{1,6})?)%$"
+
+#: A percentage (`"10%"`).
+Percent = Annotated[str, StringConstraints(pattern=_PERCENT, max_length=16)]
 
 #: A whole number (`3`) or a percentage (`"1%"`).
 IntOrPercent = Annotated[
