@@ -32,7 +32,7 @@ class AnyInteractions(Interactions):
 class AnyClusters(Clusters):
     """Clusters with a sentence encoder anywhere."""
 
-    encoder: str | None = Field(default=None, description="Path or URI of a sentence encoder.")
+    encoder: str = Field(default="fathom://lsa", description="Path or URI of a sentence encoder.")
 
 
 class AnyPlanner(Planner):

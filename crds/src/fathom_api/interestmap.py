@@ -182,7 +182,7 @@ class InterestMapStatus(StatusModel):
     )
     recall: float | None = Field(default=None, description="NovelRecall on held-out interactions.")
     novelty: float | None = Field(
-        default=None, description="Share of planned interests that are neither of their pair."
+        default=None, description="Share of the targets in the table that are neither of their pair."
     )
     gates: list[Verdict] = Field(
         default_factory=list[Verdict], max_length=16, description="Verdicts on the latest table."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -14,8 +15,8 @@ from fathom_api.types import (
     ColumnName,
     CronSchedule,
     DatasetUri,
+    EncoderUri,
     IntOrPercent,
-    ModelUri,
     ObjectName,
     Percent,
     PlannerUri,
@@ -51,12 +52,12 @@ class Interactions(ApiModel):
         description="Interactions that may be unusable (no id, no label of 0 or 1, no time), as a number or "
         "a percentage; they are left out and counted.",
     )
-    test: float = Field(
-        default=0.2,
-        ge=0.05,
+    validation: float = Field(
+        default=0.1,
+        ge=0.01,
         le=0.5,
-        description="Share of each user's interactions, the latest, that the planner is judged by and never "
-        "learns from.",
+        description="Share of the time-ordered interactions, the latest, that the planner is judged by and "
+        "nothing is learned from.",
     )
 
 
@@ -82,33 +83,33 @@ class Clusters(ApiModel):
 
     RULES = (
         Rule(
-            "!has(self.minSize) || !has(self.maxSize) || self.minSize <= self.maxSize",
-            "minSize is above maxSize: lower it, or raise maxSize",
-            lambda sizes: (
-                sizes.min_size is None or sizes.max_size is None or sizes.min_size <= sizes.max_size
-            ),
-            ".minSize",
+            # CEL has no "next element": in order and without duplicates is the same.
+            "self.counts.isSorted() && self.counts.all(c, self.counts.exists_one(d, d == c))",
+            "counts must rise from level to level, as in 12, 60",
+            lambda clusters: all(a < b for a, b in pairwise(clusters.counts)),
+            ".counts",
         ),
     )
 
-    count: int = Field(
-        default=60,
-        ge=3,
-        le=2000,
-        description="Clusters of the finest level, at most; with 300 there are 90,000 ordered pairs to plan.",
+    counts: list[Annotated[int, Field(ge=2, le=2000)]] = Field(
+        default_factory=lambda: [12, 60],
+        min_length=1,
+        max_length=4,
+        description="Clusters on each level, from coarse to fine. Pairs of the finest level are planned: 300 "
+        "clusters have 89,700.",
     )
-    levels: int = Field(default=2, ge=1, le=4, description="Levels of the hierarchy, coarse to fine.")
-    min_size: int | None = Field(
-        default=None, ge=1, description="Fewest items of a cluster; a quarter of the mean if unset."
-    )
-    max_size: int | None = Field(
-        default=None, ge=1, description="Most items of a cluster; four times the mean if unset."
+    balance: float = Field(
+        default=3.0,
+        ge=1.5,
+        le=100,
+        description="No cluster holds more items than so many times the mean of its level, nor fewer than "
+        "the mean divided by it.",
     )
     mix: Mix = Field(default_factory=Mix, description="What items are alike by.")
-    encoder: ModelUri | None = Field(
-        default=None,
-        description="Sentence encoder of captions in Hugging Face's format. Unset, latent semantic analysis "
-        "of their words.",
+    encoder: EncoderUri = Field(
+        default="fathom://lsa",
+        description="Sentence encoder of captions: `fathom://lsa`, latent semantic analysis of their words, "
+        "or `hf://organisation/name` or `pvc://claim/path` in Hugging Face's format.",
     )
     seed: int = Field(default=0, ge=0, description="Seed of all that is random.")
 
@@ -212,37 +213,48 @@ class Gates(ApiModel):
         default=0.015,
         ge=0,
         le=1,
-        description="Least NovelRecall on the held-out interactions: share of users' new interests that the "
-        "table plans.",
+        description="Least share of users' later moves to a new interest that the table names for their pair.",
+    )
+    max_self_repeat: float = Field(
+        default=0.1, ge=0, le=1, description="Most free answers that repeat a cluster of their pair."
     )
     min_coverage: float = Field(
-        default=0.5, ge=0, le=1, description="Least share of the clusters that some pair leads to."
+        default=0.3, ge=0, le=1, description="Least share of the clusters that some pair leads to."
+    )
+    min_pairs: float = Field(
+        default=0.95, ge=0, le=1, description="Least share of all pairs that lead somewhere."
     )
     max_churn: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="Most churn against the table served, 1 − Jaccard of a pair's targets; any if unset.",
+        description="Most change against the table served, 1 − Jaccard of a pair's first targets; any if "
+        "unset.",
     )
-    blocked: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=128)]], Unique()] = (
+    banned: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=128)]], Unique()] = (
         Field(
             default_factory=list[str],
             max_length=256,
-            description="Words that no cluster must be named or described by to be planned, as whole words.",
+            description="Names of clusters, or whole words of names, that nobody is led to: a table with one is "
+            "refused.",
         )
     )
 
 
 class Explore(ApiModel):
-    """How much of what users see is new to them."""
+    """How much of what users see leads somewhere new."""
 
-    share: Percent = Field(default="10%", description="Most of an answer's items that lead somewhere new.")
+    share: Percent = Field(default="10%", description="Slots of an answer for items that lead somewhere new.")
     max_per_user: int = Field(
         default=3,
         ge=0,
         le=1000,
         description="Most such items a user is shown: in an answer, less those the request says were shown.",
     )
+    recent: int = Field(
+        default=5, ge=1, le=50, description="A user's latest clusters that are looked up, in pairs."
+    )
+    targets: int = Field(default=3, ge=1, le=20, description="Clusters a user is led to in one answer.")
 
 
 class MapServing(ApiModel):

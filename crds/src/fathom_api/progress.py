@@ -55,7 +55,9 @@ class Verdict(StatusModel):
     gate: str = Field(max_length=64, description="Which gate.")
     value: float | None = Field(default=None, description="What was measured.")
     bound: float | None = Field(default=None, description="What it must not fall below, or exceed.")
-    verdict: Literal["Pass", "Fail", "Skipped"] = Field(description="Skipped: there is nothing to compare.")
+    verdict: Literal["Pass", "Fail", "Halt"] = Field(
+        description="Fail: this table is not served. Halt: nor would another one of this planner be."
+    )
     message: str = Field(default="", max_length=512, description="In words.")
 
 

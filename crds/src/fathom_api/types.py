@@ -60,6 +60,15 @@ ModelUri = Annotated[
     ),
 ]
 
+#: A sentence encoder.
+EncoderUri = Annotated[
+    str,
+    StringConstraints(
+        pattern=rf"^(hf://[^/\s]+/[^/\s]+|pvc://{_DNS_SUBDOMAIN}/[^\s]+|fathom://lsa)$", max_length=1024
+    ),
+]
+
+#: A language model that plans.
 PlannerUri = Annotated[
     str,
     StringConstraints(
