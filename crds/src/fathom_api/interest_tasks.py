@@ -83,6 +83,7 @@ class TransitionsTask(ApiModel):
     kind: Literal["TransitionsTask"] = "TransitionsTask"
     clusters: str = Field(description="Folder of the clusters.")
     interactions: AnyInteractions = Field(description="What users liked.")
+    per_target: int = Field(default=100, ge=1, description="Most transitions to one cluster.")
     output: str = Field(description="Folder for the transitions.")
 
 

@@ -145,6 +145,7 @@ class MapRun(StatusModel):
         default=None, description="The captions it uses; newer ones are used by the next refresh."
     )
     clusters: str = Field(default="", description="Folder of its clusters.")
+    planner: str = Field(default="", description="Folder of its planner, or the planner itself.")
     clusters_before: str | None = Field(
         default=None, description="The clusters served when it began, whose ids live on in the new ones."
     )

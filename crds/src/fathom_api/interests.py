@@ -213,7 +213,8 @@ class Gates(ApiModel):
         default=0.015,
         ge=0,
         le=1,
-        description="Least share of users' later moves to a new interest that the table names for their pair.",
+        description="Least share of users' later moves to a new interest that the table names for "
+        "their pair.",
     )
     max_self_repeat: float = Field(
         default=0.1, ge=0, le=1, description="Most free answers that repeat a cluster of their pair."
@@ -235,8 +236,8 @@ class Gates(ApiModel):
         Field(
             default_factory=list[str],
             max_length=256,
-            description="Names of clusters, or whole words of names, that nobody is led to: a table with one is "
-            "refused.",
+            description="Names of clusters, or whole words of names, that nobody is led to: a table with "
+            "one is refused.",
         )
     )
 

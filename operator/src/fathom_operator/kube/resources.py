@@ -34,6 +34,7 @@ class Resource:
 
 CAPTION_JOBS: Final = Resource(GROUP, VERSION, "captionjobs", "CaptionJob")
 REC_MODELS: Final = Resource(GROUP, VERSION, "recmodels", "RecModel")
+INTEREST_MAPS: Final = Resource(GROUP, VERSION, "interestmaps", "InterestMap")
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 JOB_SETS: Final = Resource("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet")
 TRAIN_JOBS: Final = Resource("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob")
@@ -52,7 +53,7 @@ TOKEN_REVIEWS: Final = Resource(
 INFERENCE_SERVICES: Final = Resource("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService")
 REVISIONS: Final = Resource("serving.knative.dev", "v1", "revisions", "Revision")
 
-OWN_KINDS: Final = {resource.kind: resource for resource in (CAPTION_JOBS, REC_MODELS)}
+OWN_KINDS: Final = {resource.kind: resource for resource in (CAPTION_JOBS, REC_MODELS, INTEREST_MAPS)}
 #: What runs pods of ours to an end.
 JOB_KINDS: Final = {resource.kind: resource for resource in (JOBS, JOB_SETS, TRAIN_JOBS)}
 CHILD_KINDS: Final = {

@@ -13,6 +13,8 @@ from fathom_operator.platform import Platform
 from fathom_operator.pods import claim_mounts, container, pod, predictor_env
 
 STAGE: Final = "serve"
+#: Where the ranker finds the folder that says which table of interests it guides by.
+ENV_GUIDE: Final = "FATHOM_GUIDE"
 PORT: Final = 8080
 _DRAIN_SECONDS: Final = 5
 #: KServe treats the container of this name as the predictor.
@@ -25,13 +27,22 @@ def standard_name(owner: Owner, version: Version) -> str:
 
 
 def knative_service(
-    owner: Owner, serving: Serving, version: Version, platform: Platform, *, percent: int | None
+    owner: Owner,
+    serving: Serving,
+    version: Version,
+    platform: Platform,
+    *,
+    percent: int | None,
+    guide: str | None = None,
 ) -> Obj:
-    """Return the one InferenceService of Knative mode; the latest revision gets `percent`, all if None."""
+    """Return the one InferenceService of Knative mode; the latest revision gets `percent`, all if None.
+
+    `guide` is where the ranker looks for a table of interests.
+    """
     annotations = {"serving.kserve.io/deploymentMode": "Knative"}
     labels = owner.labels(STAGE, version.name)
-    body = {"spec": {"predictor": _predictor(owner, serving, version, platform)}}
-    made_from = _made_from(serving, version)
+    body = {"spec": {"predictor": _predictor(owner, serving, version, platform, guide)}}
+    made_from = _made_from(serving, version, guide)
     isvc = owner.child(INFERENCE_SERVICES, owner.name, labels, body, annotations, made_from=made_from)
     if percent is not None:
         # After the hash has been taken: KServe hands annotations on to the revision's template, so a hash
@@ -40,7 +51,9 @@ def knative_service(
     return isvc
 
 
-def standard_service(owner: Owner, serving: Serving, version: Version, platform: Platform) -> Obj:
+def standard_service(
+    owner: Owner, serving: Serving, version: Version, platform: Platform, *, guide: str | None = None
+) -> Obj:
     """Return the InferenceService of `version` in Standard mode; it has no route of its own."""
     annotations = {
         "serving.kserve.io/deploymentMode": "Standard",
@@ -48,7 +61,7 @@ def standard_service(owner: Owner, serving: Serving, version: Version, platform:
         "serving.kserve.io/autoscalerClass": "none",
     }
     labels = owner.labels(STAGE, version.name) | {"networking.kserve.io/visibility": "cluster-local"}
-    predictor = _predictor(owner, serving, version, platform)
+    predictor = _predictor(owner, serving, version, platform, guide)
     [main] = predictor["containers"]
     grace = serving.termination_grace_period_seconds
     if drain := _DRAIN_SECONDS if grace is None else min(_DRAIN_SECONDS, grace):
@@ -57,7 +70,7 @@ def standard_service(owner: Owner, serving: Serving, version: Version, platform:
         main["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
     name = standard_name(owner, version)
     body = {"spec": {"predictor": predictor}}
-    made_from = _made_from(serving, version)
+    made_from = _made_from(serving, version, guide)
     return owner.child(INFERENCE_SERVICES, name, labels, body, annotations, made_from=made_from)
 
 
@@ -69,18 +82,23 @@ def stable_service(owner: Owner, version: Version) -> Obj:
     return owner.child(SERVICES, owner.name, owner.labels(STAGE, version.name), body)
 
 
-def _made_from(serving: Serving, version: Version) -> Obj:
+def _made_from(serving: Serving, version: Version, guide: str | None) -> Obj:
     """Return what a predictor is replaced for: what people wrote, and the version.
 
     Not for another default image or another operator: those would roll out under every served model at
     once, without a canary. They come with the next version.
     """
     pods = {name: value for name, value in serving.document().items() if name != "rollout"}
-    return {"serving": pods, "version": [version.name, version.digest, version.uri, version.image]}
+    made_from: Obj = {
+        "serving": pods, "version": [version.name, version.digest, version.uri, version.image]
+    }  # fmt: skip
+    return made_from | ({"guide": guide} if guide else {})
 
 
-def _predictor(owner: Owner, serving: Serving, version: Version, platform: Platform) -> Obj:
-    mounts, volumes = claim_mounts(claims_in(version.uri))
+def _predictor(
+    owner: Owner, serving: Serving, version: Version, platform: Platform, guide: str | None
+) -> Obj:
+    mounts, volumes = claim_mounts(claims_in([version.uri, guide]))
     for volume in volumes:
         # Knative refuses claims that are not read-only here too.
         volume["persistentVolumeClaim"]["readOnly"] = True
@@ -97,7 +115,8 @@ def _predictor(owner: Owner, serving: Serving, version: Version, platform: Platf
         name=_CONTAINER,
         image=version.image or platform.ranker_image,
         args=args,
-        env=predictor_env(),
+        # A variable, not an option: an image from before there were guides starts all the same.
+        env=[*predictor_env(), *([{"name": ENV_GUIDE, "value": guide}] if guide else [])],
         mounts=mounts,
     )
     main |= {"ports": [{"containerPort": PORT, "protocol": "TCP"}], "readinessProbe": _probe(owner.name)}

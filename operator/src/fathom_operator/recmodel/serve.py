@@ -79,7 +79,14 @@ def _knative(it: Situation) -> Served:
     move = _knative_move(it, view, it.candidate)
     return Served(
         desired=(
-            knative_service(it.seen.owner, it.serving, it.candidate, it.platform, percent=move.percent),
+            knative_service(
+                it.seen.owner,
+                it.serving,
+                it.candidate,
+                it.platform,
+                percent=move.percent,
+                guide=it.seen.guide,
+            ),
         ),
         ready=it.stable is not None and _answers(it.seen, view),
         url=view.url if view else None,
@@ -106,7 +113,11 @@ def _knative_stable(it: Situation, stable: Version, view: ServiceView | None) ->
     latest = _version(it.seen, view.latest_ready) if view else None
     percent = None if latest in {None, stable.name} else 0
     return Served(
-        desired=(knative_service(it.seen.owner, it.serving, stable, it.platform, percent=percent),),
+        desired=(
+            knative_service(
+                it.seen.owner, it.serving, stable, it.platform, percent=percent, guide=it.seen.guide
+            ),
+        ),
         ready=_answers(it.seen, view),
         url=view.url if view else None,
         message=view.message if view else "",
@@ -159,7 +170,9 @@ def _version(seen: RecModelSeen, revision: str | None) -> str | None:
 def _standard(it: Situation) -> Served:
     owner = it.seen.owner
     versions = [version for version in (it.stable, it.candidate) if version is not None]
-    isvcs = [standard_service(owner, it.serving, version, it.platform) for version in versions]
+    isvcs = [
+        standard_service(owner, it.serving, version, it.platform, guide=it.seen.guide) for version in versions
+    ]
     move = None
     if it.candidate is not None:
         # The Service switches as a whole: a candidate that is ready has, so to say, all requests.
