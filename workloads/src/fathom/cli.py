@@ -127,6 +127,9 @@ def serve(  # noqa: PLR0917 (options)
     port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port.")] = 8080,
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="gRPC port; 0 for none.")] = 0,
     items: Annotated[str, typer.Option(help="Folder to watch for new items, see fathom items.")] = "",
+    guide: Annotated[
+        str, typer.Option(envvar="FATHOM_GUIDE", help="Folder to watch for tables, see fathom publish.")
+    ] = "",
     feedback: Annotated[bool, typer.Option(help="Take outcomes at /v1/feedback.")] = False,
 ) -> None:
     """Serve a bundle over the open inference protocol, v1 and v2, over HTTP and gRPC."""
@@ -144,6 +147,7 @@ def serve(  # noqa: PLR0917 (options)
                 port=port,
                 grpc_port=grpc_port,
                 items=items,
+                guide=guide,
                 feedback=feedback,
             )
         )
