@@ -24,7 +24,7 @@ from fathom.serendipity import table
 from fathom.serendipity.answers import Accepted, Answer, Checker, Reason
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.events import Ints
-from fathom.serendipity.planner import Pair, Planner
+from fathom.serendipity.planning import Pair, Planner
 from fathom.serendipity.table import Table
 from fathom.storage import Location, files
 

@@ -10,7 +10,7 @@ from fathom.serendipity import metrics, table
 from fathom.serendipity.bulk import Planned
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.gates import Measured
-from fathom.serendipity.planner import Pair, Planner
+from fathom.serendipity.planning import Pair, Planner
 from fathom.serendipity.table import NONE, Table
 from fathom.serendipity.transitions import Transitions
 

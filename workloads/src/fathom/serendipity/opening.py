@@ -13,7 +13,8 @@ from fathom.captioning.models import checkpoint
 from fathom.errors import InvalidInputError
 from fathom.serendipity import small_planner
 from fathom.serendipity.clusters import Clusters
-from fathom.serendipity.planner import Decoding, LanguagePlanner, Pair
+from fathom.serendipity.planner import LanguagePlanner
+from fathom.serendipity.planning import Decoding, Pair
 from fathom.serendipity.prompts import Style
 from fathom_api.captioning import CaptionModel
 from fathom_api.meta import StatusModel
