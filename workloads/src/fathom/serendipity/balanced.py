@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Final
@@ -45,7 +46,7 @@ class Shape:
             InvalidInputError: says which number is wrong.
         """
         counts = self.counts
-        if not counts or counts[0] < 1 or any(b <= a for a, b in zip(counts, counts[1:], strict=False)):
+        if not counts or counts[0] < 1 or any(b <= a for a, b in itertools.pairwise(counts)):
             raise InvalidInputError(
                 "BadClusters", f"clusters on each level must be growing numbers of 1 or more, not {counts}"
             )

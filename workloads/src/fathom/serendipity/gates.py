@@ -215,9 +215,7 @@ def _least(  # noqa: PLR0917 (a sentence's parts)
     return Verdict(gate, "Pass" if holds else otherwise, value, limit, message)
 
 
-def _most(  # noqa: PLR0917 (a sentence's parts)
-    gate: str, value: float, limit: float | None, what: str, fix: str
-) -> Verdict | None:
+def _most(gate: str, value: float, limit: float | None, what: str, fix: str) -> Verdict | None:
     if limit is None:
         return None
     holds = value <= limit

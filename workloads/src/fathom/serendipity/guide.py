@@ -5,6 +5,7 @@ No model is asked: targets are looked up. All of it is numpy on arrays of the ta
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Guide:
         self.table, self.explore = table, explore or Explore()
         order = np.argsort(table.own, kind="stable")
         starts = np.searchsorted(table.own[order], np.arange(len(table.ids) + 1))
-        self._members = [order[a:b] for a, b in zip(starts, starts[1:], strict=False)]
+        self._members = [order[a:b] for a, b in itertools.pairwise(starts)]
         self._place = {item: n for n, item in enumerate(table.items)}
 
     def clusters(self, items: Sequence[str]) -> Ints:
@@ -164,7 +165,7 @@ class Guide:
 
 
 def mix(ranked: Sequence[int], guided: Sequence[Slot], size: int, most: int) -> list[Slot]:
-    """Return `size` slots: the ranker's items in their order, with up to `most` of `guided` spread among them.
+    """Return `size` slots: the ranker's items in order, with up to `most` of `guided` spread among them.
 
     A guided item takes the last slot of its stretch of the answer, so the first slots stay the ranker's; an
     item that the ranker put there itself is not shown twice.

@@ -18,7 +18,7 @@ def exact_match(outputs: Sequence[str], names: Collection[str]) -> float:
 
 
 def hit_at(targets: Sequence[Ints], future: Sequence[Ints]) -> Figures:
-    """Return for each user 1 if any target is among the clusters met in future, else 0; NaN without future."""
+    """Return for each user 1 if any target is a cluster met in future, else 0; NaN without future."""
     pairs = zip(targets, future, strict=True)
     return np.array([float(np.isin(t, f).any()) if len(f) else np.nan for t, f in pairs])
 
@@ -41,7 +41,7 @@ def novelty_rate(targets: Sequence[Ints], past: Sequence[Ints]) -> Figures:
     return np.array([float((~np.isin(t, c)).mean()) if len(t) else np.nan for t, c in pairs])
 
 
-def cluster_serendipity_at(
+def cluster_serendipity_at(  # noqa: PLR0917 (what a list is judged by)
     items: Ints, own: Ints, past: Ints, relevant: Ints, k: int, popularity: Floats | None = None
 ) -> float:
     """Return (1/k) Σ 1[cluster of i was not met] · 1[i is relevant] over the first k of a user's list.
@@ -88,7 +88,7 @@ def miuf(items: Ints, counts: Ints, users: int, k: int) -> float:
 
 
 def novelty(lists: Sequence[Ints], counts: Ints) -> float:
-    """Return the mean of -log2(count of i / all counts) over the items of all lists (Castells et al. 2011)."""
+    """Return the mean of -log2(count of i / all counts) over all lists' items (Castells et al. 2011)."""
     shown = np.concatenate(list(lists))
     return float(-np.log2(counts[shown] / counts.sum()).mean())
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import scipy.sparse as sparse
 import scipy.sparse.linalg
+from scipy import sparse
 
 from fathom.errors import InvalidInputError
 from fathom.features.embedding import Embedder, Encoder, Lsa
