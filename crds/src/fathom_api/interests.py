@@ -139,7 +139,13 @@ class PlannerFineTune(ApiModel):
 
     method: Literal["Full", "LoRA"] = Field(default="Full", description="Full: all weights. LoRA: adapters.")
     lora: Lora = Field(default_factory=Lora, description="The adapters (`method: LoRA`).")
-    epochs: int = Field(default=20, ge=1, le=1000, description="Most passes over the transitions.")
+    epochs: int = Field(default=5, ge=1, le=1000, description="Most passes over the transitions.")
+    patience: int | None = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="Stop after so many epochs without a lower loss on the latest transitions.",
+    )
     batch_size: int = Field(default=64, ge=1, le=4096, description="Transitions per step.")
     learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate (AdamW, cosine).")
     per_target: int = Field(
@@ -148,6 +154,18 @@ class PlannerFineTune(ApiModel):
         le=100_000,
         description="Most transitions to one cluster, the most frequent first: popular interests do not "
         "drown the others.",
+    )
+
+
+class PlannerPrompt(ApiModel):
+    """What the planner is told of a pair of clusters, and how it answers."""
+
+    chain_of_thought: bool = Field(
+        default=True,
+        description="It says what the two show and what connects them before it names an interest.",
+    )
+    keywords: int = Field(
+        default=5, ge=0, le=50, description="Words of each cluster that it is told besides the name."
     )
 
 
@@ -179,6 +197,7 @@ class Planner(ApiModel):
         description="`hf://organisation/name`, `pvc://claim/path`, or `fathom://small-planner`, a small "
         "transformer that is trained here from nothing.",
     )
+    prompt: PlannerPrompt = Field(default_factory=PlannerPrompt, description="How it is asked.")
     fine_tune: PlannerFineTune | None = Field(
         default=None, description="Teach it the users' transitions first; unset, it is asked as it is."
     )
@@ -189,8 +208,9 @@ class Inference(ApiModel):
     """Asking the planner about all ordered pairs of clusters."""
 
     samples: int = Field(
-        default=3, ge=1, le=32, description="Interests planned for a pair, best first, without repeats."
+        default=10, ge=1, le=32, description="Answers that a pair gets, by beam search over the names."
     )
+    batch_size: int = Field(default=64, ge=1, le=4096, description="Pairs asked at once.")
     shards: int = Field(
         default=1, ge=1, le=10_000, description="Parts the pairs are dealt into; one pod works on one shard."
     )
@@ -236,8 +256,8 @@ class Gates(ApiModel):
         Field(
             default_factory=list[str],
             max_length=256,
-            description="Names of clusters, or whole words of names, that nobody is led to: a table with "
-            "one is refused.",
+            description="Names of clusters, or whole words of names, that nobody is led to: an answer "
+            "that names one is thrown away, and a table with one is refused.",
         )
     )
 

@@ -147,7 +147,7 @@ class TestSteps:
             seen = upto(what, seen)
             container = job(plan_of(seen))["spec"]["template"]["spec"]["containers"][0]
             found[what] = "nvidia.com/gpu" in container["resources"]["limits"]
-        assert [what for what, gpu in found.items() if gpu] == ["plan-train", "plan-bulk"]
+        assert [what for what, gpu in found.items() if gpu] == ["plan-train", "plan-bulk", "gate"]
 
     def test_progress_of_the_step_at_work_is_told(self) -> None:
         seen = upto("plan-bulk", mapping())

@@ -21,6 +21,7 @@ from fathom_api.interest_tasks import (
     UnderstandTask,
 )
 from fathom_api.interestmap import MapRun, Step
+from fathom_api.interests import PlannerFineTune
 from fathom_api.meta import ApiModel
 from fathom_api.tasks import AnyModel, AnySource
 from fathom_operator.captionjob.desired import base_model, caption_model, model_env
@@ -97,13 +98,12 @@ class Course:
         return self._work("understand", task, env=model_env(self.job))
 
     def _transitions(self) -> Work:
-        fine_tune = self.spec.planner.fine_tune
-        given = {"per_target": fine_tune.per_target} if fine_tune else {}
+        fine_tune = self.spec.planner.fine_tune or PlannerFineTune()
         task = TransitionsTask(
             clusters=self.folders.clusters,
             interactions=self._interactions(),
+            per_target=fine_tune.per_target,
             output=self.folders.transitions,
-            **given,
         )
         return self._work("transitions", task, gpu=False)
 
@@ -128,6 +128,8 @@ class Course:
             planner=self._planner(),
             trained=self.folders.planner,
             samples=inference.samples,
+            batch_size=inference.batch_size,
+            banned=list(self.spec.gates.banned),
             shards=inference.shards,
             output=self.folders.plans,
         )
@@ -139,7 +141,9 @@ class Course:
             summaries=self.folders.summaries,
             transitions=self.folders.transitions,
             plans=self.folders.plans,
-            shards=self.spec.inference.shards,
+            planner=self._planner(),
+            trained=self.folders.planner,
+            samples=self.spec.inference.samples,
             gates=self.spec.gates,
             previous=self.run.table_before,
             source=self._source(),
@@ -147,7 +151,7 @@ class Course:
             output=self.folders.table,
             report=self.folders.report,
         )
-        return self._work("gate", task, gpu=False)
+        return self._work("gate", task)
 
     def _interactions(self) -> AnyInteractions:
         return AnyInteractions.model_validate(self.spec.interactions.document())

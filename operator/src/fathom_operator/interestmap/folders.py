@@ -53,7 +53,10 @@ def folders(
         if spec.planner.fine_tune
         else None
     )
-    plans = short([transitions, summaries, planner or spec.planner.document(), spec.inference.samples])
+    banned = list(spec.gates.banned)
+    plans = short(
+        [transitions, summaries, planner or spec.planner.document(), spec.inference.samples, banned]
+    )
     table = f"t-{short(plans)}"
     return Folders(
         clusters=join(root, "clusters", clusters),

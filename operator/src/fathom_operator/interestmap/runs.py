@@ -115,13 +115,14 @@ def _again(run: MapRun, what: Again, catalogue: CatalogueSeen, now: str) -> MapR
 
 def _begun(seen: InterestMapSeen, spec: InterestMapSpec, catalogue: CatalogueSeen, run: MapRun) -> MapRun:
     """Return `run`, begun if another table comes of it than of the run before."""
-    if run.captions is None or catalogue.spec is None:
+    captions = run.captions
+    if captions is None or catalogue.spec is None:
         return run
-    made = folders_of(spec, catalogue.spec, catalogue.model, run.captions, run)
+    made = folders_of(spec, catalogue.spec, catalogue.model, captions, run)
     if run.bulks and (made.planner or "") != run.planner:
         # Another planner begins with what it learns from.
         run = run.model_copy(update={"bulks": 0})
-        made = folders_of(spec, catalogue.spec, catalogue.model, run.captions, run)
+        made = folders_of(spec, catalogue.spec, catalogue.model, captions, run)
     if made.name == run.table:
         return run
     now, table = text(seen.now), seen.status.table
