@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fathom.examples import COMMANDS, example
+from fathom.interests import commands as interests
 from fathom.run import run_task
 from fathom_api.tasks import (
     CaptionTask,
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Media → captions → features → ranker → scores. Each command reads its task as one JSON "
+    help="Media → captions → features → ranker → scores, and captions → interests. Each command reads its task as one JSON "
     "document (--task); `fathom task COMMAND` prints one to start from. The same in pods and on a laptop.",
 )
 TaskFile = Annotated[Path, typer.Option("--task", help="The task, a JSON document.", show_default=False)]
@@ -151,6 +152,9 @@ def serve(  # noqa: PLR0917 (options)
                 feedback=feedback,
             )
         )
+
+
+interests.add_to(app)
 
 
 @app.command()
