@@ -26,8 +26,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Media → captions → features → ranker → scores, and captions → interests. Each command reads its task as one JSON "
-    "document (--task); `fathom task COMMAND` prints one to start from. The same in pods and on a laptop.",
+    help="Media → captions → features → ranker → scores, and captions → interests. Each command reads its "
+    "task as one JSON document (--task); `fathom task COMMAND` prints one to start from. The same in pods and"
+    " on a laptop.",
 )
 TaskFile = Annotated[Path, typer.Option("--task", help="The task, a JSON document.", show_default=False)]
 Shard = Annotated[

@@ -60,7 +60,7 @@ def plan_train(task: TaskFile) -> None:
 
 
 def plan_bulk(task: TaskFile, shard: Shard = 0) -> None:
-    """Ask the planner about all ordered pairs of clusters of one shard. What is planned is not asked again."""
+    """Ask the planner about all ordered pairs of clusters of one shard, but those planned already."""
     from fathom.interests.bulk import plan_bulk as work
 
     run_task(task, PlanBulkTask, lambda t: work(t, shard))

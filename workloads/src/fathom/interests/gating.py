@@ -10,6 +10,8 @@ from typing import Final
 from fathom import storage
 from fathom.interests import reading
 from fathom.progress import reporter
+from fathom.report import interests as report
+from fathom.report.interests import Found
 from fathom.serendipity import bulk, gates, measuring
 from fathom.serendipity.bulk import Planned
 from fathom.serendipity.clusters import Clusters
@@ -34,8 +36,6 @@ def gate(task: GateTask) -> Outcome:
     Raises:
         InvalidInputError: pairs are not planned yet, or what was planned cannot be used.
     """
-    from fathom.report import interests as report
-
     with reporter() as told:
         told.update(Progress(total=4))
         clusters = reading.clusters(task.clusters, task.summaries)
@@ -57,7 +57,7 @@ def gate(task: GateTask) -> Outcome:
             table.write(folder, made_from)
         _write(task, measured, verdicts)
         told.update(Progress(total=4, done=3))
-        report.write(task, clusters, lessons, table, planned, measured, verdicts)
+        report.write(task, Found(clusters, lessons, table, planned, measured, verdicts))
     return _outcome(task, clusters, planned, measured, verdicts)
 
 
@@ -100,7 +100,7 @@ def _write(task: GateTask, measured: Measured, verdicts: list[Verdict]) -> None:
         path.write_text(json.dumps(told, indent=1, ensure_ascii=False))
 
 
-def _outcome(  # noqa: PLR0917 (what a verdict is made of)
+def _outcome(
     task: GateTask, clusters: Clusters, planned: Planned, measured: Measured, verdicts: list[Verdict]
 ) -> Outcome:
     numbers = {

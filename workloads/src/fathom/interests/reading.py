@@ -47,7 +47,7 @@ def events(given: AnyInteractions) -> Events:
 
 
 def cut(found: Events, validation: float) -> float:
-    """Return the time after which the latest share `validation` of the events lie: nothing learns from them."""
+    """Return the time after which the latest share `validation` of the events lie; none learns from them."""
     return float(np.quantile(found.time, 1 - validation))
 
 
@@ -95,7 +95,7 @@ def digest(folder: str) -> str:
 
 
 def identity(task: ApiModel, **digests: str) -> dict[str, str]:
-    """Return what a folder is made from: the task, but for where it writes, and the `digests` of its inputs."""
+    """Return what a folder is made from: the task but for where it writes, and `digests` of its inputs."""
     document = {key: value for key, value in task.document().items() if key != "output"}
     told = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     return {"task": told, **digests}

@@ -97,7 +97,7 @@ def _shown(task: UnderstandTask, clusters: Sequence[Cluster]) -> Iterator[list[_
 
 
 def _clips(task: UnderstandTask, reader: object, rows: list[int]) -> dict[int, tuple[Clip, str]]:
-    """Return the media of `rows` and their digests; what cannot be read is passed over and told in the log."""
+    """Return the media of `rows` and their digests; what cannot be read is passed over, the log says why."""
     found: dict[int, tuple[Clip, str]] = {}
     for start, stop in ranges(rows):
         for item in reader.items(start, stop):  # type: ignore[attr-defined]
