@@ -1,72 +1,121 @@
-"""Interest clusters, journeys and planners for tests."""
+"""A small catalogue of captioned items, and users who move from one interest to the next."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
 
-from fathom.serendipity.answers import Answer
-from fathom.serendipity.clusters import Cluster, Clusters
-from fathom.serendipity.events import Events
-from fathom.serendipity.planning import Pair
+from builders.catalogues import captioned
+from fathom_api.interest_tasks import (
+    ClusterTask,
+    GateTask,
+    PlanBulkTask,
+    PlanTrainTask,
+    PublishTask,
+    TransitionsTask,
+)
 
-NAMES = ("crime drama", "space opera", "slow cooking", "mountain bikes", "jazz piano", "old castles")
-
-
-def tree(count: int = 6, each: int = 3, first_id: int = 0) -> Clusters:
-    """Return `count` clusters of `each` items on one level, with ids from `first_id`."""
-    ids = [first_id + n for n in range(count)]
-    items = [f"item-{n}-{m}" for n in ids for m in range(each)]
-    finest = [
-        Cluster(
-            id=n,
-            name=NAMES[n] if n < len(NAMES) else f"interest {n}",
-            keywords=(NAMES[n] if n < len(NAMES) else f"interest {n}").split(),
-            size=each,
-            parent=None,
-            representatives=items[place * each : (place + 1) * each],
-        )
-        for place, n in enumerate(ids)
-    ]
-    path = np.repeat(ids, each).reshape(-1, 1).astype(np.int64)
-    return Clusters(items, path, [finest], np.eye(count, dtype=np.float32), [first_id + count], [0.0])
+#: What items of each interest show, in words that their captions share.
+THEMES: Final = ("rocket space star", "monster dark blood", "pony rainbow flower", "soup kitchen spoon",
+                 "engine race wheel", "forest river bear")  # fmt: skip
 
 
-def journeys_of(clusters: Clusters, *paths: Sequence[int]) -> Events:
-    """Return events of one user for each of `paths`, places of clusters in the order of their meeting.
+@dataclass(frozen=True)
+class World:
+    """Tables and captions below a folder, and the tasks that use them, one after the other."""
 
-    Users follow each other in time.
+    folder: Path
+    counts: tuple[int, ...] = (6,)
+
+    def at(self, name: str) -> str:
+        """Return a place below the folder."""
+        return str(self.folder / name)
+
+    def tasks(self, **gates: Any) -> dict[str, Any]:
+        """Return the task of each step."""
+        clusters, transitions = self.at("clusters"), self.at("transitions")
+        planner = {"fineTune": {"epochs": 3, "batchSize": 32, "learningRate": 3e-3}}
+        taught = {"planner": planner, "trained": self.at("planner"), "samples": 3}
+        return {
+            "cluster": ClusterTask.model_validate(
+                {
+                    "captions": {"output": self.at("catalogue")},
+                    "interactions": self._liked,
+                    "clusters": {"counts": list(self.counts), "balance": 3},
+                    "output": clusters,
+                }
+            ),
+            "transitions": TransitionsTask.model_validate(
+                {"clusters": clusters, "interactions": self._liked, "output": transitions}
+            ),
+            "plan-train": PlanTrainTask.model_validate(
+                {
+                    "clusters": clusters,
+                    "transitions": transitions,
+                    "planner": planner,
+                    "output": self.at("planner"),
+                }
+            ),
+            "plan-bulk": PlanBulkTask.model_validate(
+                {"clusters": clusters, "transitions": transitions, **taught, "output": self.at("plans")}
+            ),
+            "gate": GateTask.model_validate(
+                {
+                    "clusters": clusters,
+                    "transitions": transitions,
+                    "plans": self.at("plans"),
+                    **taught,
+                    "gates": gates,
+                    "source": {"uri": self.at("items.parquet")},
+                    "name": "t-0000beef",
+                    "output": self.at("tables/t-0000beef"),
+                    "report": self.at("report"),
+                }
+            ),
+            "publish": PublishTask.model_validate(
+                {"table": self.at("tables/t-0000beef"), "output": self.at("current")}
+            ),
+        }
+
+    @property
+    def _liked(self) -> Mapping[str, Any]:
+        return {"uri": self.at("interactions.parquet")}
+
+
+def make_world(folder: Path, *, each: int = 10, users: int = 80, seed: int = 0) -> World:
+    """Write items of six themes, `each` of every one, their captions, and what `users` liked, to `folder`.
+
+    A user begins somewhere and goes on to the next theme most of the time: so (n, n + 1) leads to n + 2.
     """
-    first = [int(np.flatnonzero(clusters.own == place)[0]) for place in range(len(clusters.ids))]
-    rows = [(u, first[c], 100.0 * u + n) for u, path in enumerate(paths) for n, c in enumerate(path)]
-    user, item, time = (np.array(column) for column in zip(*rows, strict=True))
-    return Events.sorted(
-        [f"user-{n}" for n in range(len(paths))], clusters.items, user, item, time.astype(float)
-    )
+    draw = np.random.default_rng(seed)
+    names = [f"i{theme}-{n}" for theme in range(len(THEMES)) for n in range(each)]
+    captions = {name: " ".join(draw.permutation(THEMES[int(name[1])].split()).tolist()) for name in names}
+    folder.mkdir(parents=True, exist_ok=True)
+    captioned(folder / "catalogue", captions)
+    pictures = [_picture(int(name[1])) for name in names]
+    pq.write_table(pa.table({"item_id": names, "image": pictures}), folder / "items.parquet")
+    rows: list[tuple[str, str, int, float]] = []
+    for user in range(users):
+        theme = int(draw.integers(len(THEMES)))
+        for step in range(5):
+            rows.append((f"u{user}", f"i{theme}-{draw.integers(each)}", 1, user + 100.0 * step))
+            theme = (theme + (1 if draw.random() < 0.9 else 3)) % len(THEMES)
+        rows.append((f"u{user}", f"i{draw.integers(len(THEMES))}-0", 0, user + 7.0))
+    columns = zip(*rows, strict=True)
+    table = dict(zip(("user_id", "item_id", "label", "timestamp"), map(list, columns), strict=True))
+    pq.write_table(pa.table(table), folder / "interactions.parquet")
+    return World(folder)
 
 
-class ScriptedPlanner:
-    """Answers as `says` does for each pair; notes what it was asked."""
-
-    def __init__(self, says: Callable[[Pair], list[Answer]], digest: str = "scripted") -> None:
-        self.digest = digest
-        self.asked: list[Pair] = []
-        self._says = says
-
-    def plan(self, pairs: Sequence[Pair]) -> list[list[Answer]]:
-        self.asked += pairs
-        return [self._says(pair) for pair in pairs]
-
-
-def onward(clusters: Clusters) -> Callable[[Pair], list[Answer]]:
-    """Return what names the next cluster after both of a pair, by id, round about."""
-    ids = clusters.ids.tolist()
-    names = {cluster.id: cluster.name for cluster in clusters.finest}
-
-    def says(pair: Pair) -> list[Answer]:
-        start = ids.index(pair[1])
-        around = [ids[(start + n) % len(ids)] for n in range(1, len(ids))]
-        return [Answer(names[next(i for i in around if i not in pair)], 0.75)]
-
-    return says
+def _picture(theme: int) -> bytes:
+    out = BytesIO()
+    Image.new("RGB", (32, 24), (40 * theme, 255 - 40 * theme, 90)).save(out, "PNG")
+    return out.getvalue()

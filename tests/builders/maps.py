@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from builders.manifests import Manifest, caption_job, edited
+from builders.manifests import caption_job, interest_map
 from builders.seen import DIGEST, NOW, resource
-from fathom_api import API_VERSION, CaptionJobSpec, InterestMapSpec, InterestMapStatus
+from fathom_api import CaptionJobSpec, InterestMapSpec, InterestMapStatus
 from fathom_api.captionjob import Artifact
 from fathom_api.progress import Outcome, Progress, Verdict
 from fathom_operator.interestmap.observe import CatalogueSeen, InterestMapSeen
@@ -17,23 +17,6 @@ from fathom_operator.observation import parse_spec, parse_status
 
 #: What there is to be made, in order, without a model that describes clusters.
 STEPS: Final = ("cluster", "transitions", "plan-train", "plan-bulk", "gate", "publish")
-
-
-def interest_map(name: str = "discover", **changes: Any) -> Manifest:
-    """Return an InterestMap that says only what it must."""
-    return edited(
-        {
-            "apiVersion": API_VERSION,
-            "kind": "InterestMap",
-            "metadata": {"name": name},
-            "spec": {
-                "captions": {"captionJob": "catalog"},
-                "interactions": {"uri": "pvc://data/interactions.parquet"},
-                "output": {"uri": "pvc://data/discover"},
-            },
-        },
-        **changes,
-    )
 
 
 def catalogue(digest: str = DIGEST, **changes: Any) -> CatalogueSeen:

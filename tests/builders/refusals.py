@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from builders.manifests import ABSENT, Manifest, caption_job, rec_model, steps
+from builders.map_refusals import MAP_BOUNDS, MAP_RULES
+from builders.refusal import Refusal
 
 _CAPTIONS = [{"captionJob": "catalog"}]
 
@@ -19,16 +20,6 @@ def _endpoint(**changes: Any) -> Manifest:
 def judged(metric: dict[str, Any]) -> Manifest:
     """Return a RecModel whose rollout has one step and judges by `metric`."""
     return rec_model(spec__serving__rollout={"steps": steps(10), "analysis": [metric]})
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A bad manifest; `field` is where both the models and the API server see the fault."""
-
-    because: str
-    manifest: Manifest
-    field: str
-    sentence: str
 
 
 BOUNDS = (
@@ -242,6 +233,7 @@ BOUNDS = (
         "evaluation.controls",
         "Duplicate value",
     ),
+    *MAP_BOUNDS,
 )
 
 RULES = (
@@ -502,4 +494,5 @@ RULES = (
         "data.split",
         "validation and test leave less than half of the interactions to train on: lower one of them",
     ),
+    *MAP_RULES,
 )

@@ -19,6 +19,7 @@ Object = dict[str, Any]
 _PATHS: Final = {
     "CaptionJob": ("apis/fathom.dev/v1alpha1", "captionjobs"),
     "RecModel": ("apis/fathom.dev/v1alpha1", "recmodels"),
+    "InterestMap": ("apis/fathom.dev/v1alpha1", "interestmaps"),
     "Job": ("apis/batch/v1", "jobs"),
     "Pod": ("api/v1", "pods"),
     "Event": ("api/v1", "events"),
