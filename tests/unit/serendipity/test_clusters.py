@@ -108,7 +108,7 @@ def test_a_tree_built_again_from_nearly_the_same_items_keeps_ids_and_names():
 
 
 def test_items_without_a_vector_are_in_no_cluster():
-    vectors, own = blobs([20, 20])
+    vectors, _own = blobs([20, 20])
     vectors[3] = 0
     built = clusters.build([f"i{n}" for n in range(40)], vectors, ["x"] * 40, Shape((2,)))
     assert built.unclustered == 1

@@ -52,7 +52,7 @@ def test_hits_look_at_the_first_targets_only():
     assert measuring.hits(made, later, top=2).tolist() == [True, True]
 
 
-def bulk_table():  # noqa: ANN201
+def bulk_table():
     from fathom.serendipity import table
 
     return table.build(CLUSTERS, np.array([0, 0]), np.array([1, 1]), np.array([2, 3]), np.array([0.7, 0.3]))
