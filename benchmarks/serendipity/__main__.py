@@ -1,7 +1,7 @@
 """What leading users to new interests gives, measured on MovieLens-100K and its posters.
 
 `python -m benchmarks.serendipity --data FOLDER` makes clusters, measures the baselines, teaches the small
-planner, plans all pairs, mixes guided items into a ranker's answers and writes `docs/evidence/serendipity.md`.
+planner, plans all pairs, mixes guided items into a ranker's answers, writes `docs/evidence/serendipity.md`.
 FOLDER holds `movielens-posters/`. What is made is kept in `build/serendipity/` and not made again.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections.abc import Callable
@@ -146,7 +147,7 @@ def _seen_pairs(found: Stage) -> np.ndarray:
     for user in range(len(found.journeys.users)):
         own = found.journeys.of(user).tolist()
         # The user's own last pair has no successor: it teaches nothing.
-        for pair in zip(own[:-2], own[1:-1], strict=True):
+        for pair in itertools.pairwise(own[:-1]):
             often[pair] = often.get(pair, 0) + 1
         last.append((own[-2], own[-1]) if len(own) > 1 else None)
     return np.array([often.get(pair, 0) if pair else 0 for pair in last])

@@ -32,7 +32,7 @@ Made by `python -m benchmarks.serendipity`; do not edit. {machine}, one thread, 
 **Data.** Likes (four stars or more) of films whose poster we have, in order of time for each of 943 people:
 80 % are known, 20 % are to come; settings were chosen on the last eighth of what is known. **Clusters.**
 Balanced k-means over the SVD of who likes both, from what is known alone; their names are made of {words}.
-**Question.** Which clusters that a person has not met yet are among those to come? NovelRecall@5: the share of
+**Question.** Which clusters that a person has not met are among those to come? NovelRecall@5: the share of
 them that five guesses hold, the mean over people who meet anything new. {seeds} In brackets: 95 %
 interval of the paired difference, bootstrap over people.
 """

@@ -3,8 +3,8 @@
 Formats as published by reczoo (`train.csv`, `test.csv`), the MMCTR challenge (`train.parquet`,
 `item_info.parquet`) and RecBole (`ml-100k.inter`, `.item`, `.user`), and by the authors of sets that
 exploration is judged on: KuaiRec (arXiv 2202.10842), KuaiRand (2208.08696), MicroLens (2309.15379) and
-SerenLens (Fu et al., SIGIR 2023). Histories that come with the rows (`pos_items`, `item_seq`, …) are left out:
-ours are joined by time, so that nobody has to trust that they hold no future.
+SerenLens (Fu et al., SIGIR 2023). Histories that come with the rows (`pos_items`, `item_seq`, …) are left
+out: ours are joined by time, so that nobody has to trust that they hold no future.
 """
 
 from __future__ import annotations
