@@ -144,5 +144,5 @@ def test_a_model_may_word_names_and_summaries():
 
 @pytest.mark.parametrize("name", ["", "space opera"])
 def test_a_name_that_is_empty_or_taken_is_refused(name: str):
-    with pytest.raises(InvalidInputError, match="cluster 0 would be named"):
+    with pytest.raises(InvalidInputError, match="would be named"):
         tree().worded({0: name}, {})

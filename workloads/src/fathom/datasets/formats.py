@@ -27,6 +27,7 @@ class Format:
         like: lowest value of the label column that counts as 1, if it is no 0 or 1.
         typed: whether columns carry RecBole's types (`user_id:token`).
         all_positive: whether every row is an engagement, so that there is no label column: all labels are 1.
+            Interests can be learned from such a set, a ranker needs negatives.
         multiline: whether a quoted value of a CSV file may hold line breaks, as people's texts do.
         features: what the ranker is told, as in `RecModel.spec.features`.
     """
