@@ -108,7 +108,7 @@ def test_a_tree_built_again_from_nearly_the_same_items_keeps_ids_and_names():
 
 
 def test_items_without_a_vector_are_in_no_cluster():
-    vectors, own = blobs([20, 20])
+    vectors, _own = blobs([20, 20])
     vectors[3] = 0
     built = clusters.build([f"i{n}" for n in range(40)], vectors, ["x"] * 40, Shape((2,)))
     assert built.unclustered == 1
@@ -144,5 +144,5 @@ def test_a_model_may_word_names_and_summaries():
 
 @pytest.mark.parametrize("name", ["", "space opera"])
 def test_a_name_that_is_empty_or_taken_is_refused(name: str):
-    with pytest.raises(InvalidInputError, match="cluster 0 would be named"):
+    with pytest.raises(InvalidInputError, match="would be named"):
         tree().worded({0: name}, {})

@@ -16,7 +16,9 @@ ROWS = [(0, 1, 2, 0.6), (0, 1, 3, 0.2), (1, 0, 2, 0.5), (0, 2, 4, 0.1)]
 
 def built(rows: list[tuple[int, int, int, float]] = ROWS, count: int = 6, first_id: int = 0) -> Table:
     first, second, target, score = zip(*rows, strict=True)
-    return table.build(tree(count, first_id=first_id), np.array(first), np.array(second), np.array(target), score)
+    return table.build(
+        tree(count, first_id=first_id), np.array(first), np.array(second), np.array(target), score
+    )
 
 
 def looked_up(found: Table, first: int, second: int) -> list[tuple[int, float]]:

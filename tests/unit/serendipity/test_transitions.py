@@ -40,9 +40,7 @@ def test_the_target_was_never_met_before():
     paths = [chance.integers(6, size=20).tolist() for _ in range(30)]
     found = transitions.journeys(journeys_of(tree(), *paths), tree())
     made = transitions.consecutive(found, reach=3)
-    for user, first, second, target in zip(
-        made.user, made.first, made.second, made.target, strict=True
-    ):
+    for user, first, second, target in zip(made.user, made.first, made.second, made.target, strict=True):
         own = found.of(user).tolist()
         assert own.index(first) < own.index(second) < own.index(target)
 
@@ -92,7 +90,9 @@ def test_lessons_are_read_as_they_were_written(tmp_path: Path):
 
 def test_lessons_of_clusters_that_are_no_more_are_refused(tmp_path: Path):
     clusters = tree()
-    found = transitions.consecutive(transitions.journeys(journeys_of(clusters, [3, 4, 5], [0, 1, 2]), clusters))
+    found = transitions.consecutive(
+        transitions.journeys(journeys_of(clusters, [3, 4, 5], [0, 1, 2]), clusters)
+    )
     transitions.learn_from(found, clusters).write(tmp_path, clusters, {})
     with pytest.raises(InvalidInputError, match="clusters that are no more"):
         Lessons.read(tmp_path, tree(count=3))

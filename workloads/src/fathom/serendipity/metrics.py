@@ -71,8 +71,8 @@ def unexpectedness(items: Ints, history: Ints, vectors: Floats) -> float:
 def rectools_serendipity_at(items: Ints, relevant: Ints, popularity_rank: Ints, k: int) -> float:
     """Return (1/k) Σ max(p(i) - p_u(i), 0) · rel(i), RecTools' serendipity, of a user's list.
 
-    p(i) = (n + 1 - rank) / n by the place in the list, p_u by `popularity_rank` [n], 1 for the most popular
-    of n items.
+    p(i) = (n + 1 - rank) / n by the place in the list, p_u(i) likewise by `popularity_rank` [n], see
+    `popularity_ranks`.
     """
     n = len(popularity_rank)
     shown = items[:k]
@@ -80,6 +80,14 @@ def rectools_serendipity_at(items: Ints, relevant: Ints, popularity_rank: Ints, 
     by_popularity = (n + 1 - popularity_rank[shown]) / n
     gain = np.maximum(by_list - by_popularity, 0) * np.isin(shown, relevant)
     return float(gain.sum() / k)
+
+
+def popularity_ranks(counts: Ints) -> Ints:
+    """Return the popularity rank [n] of items by their `counts` [n]: 1 for the most popular, the same for the
+    same count; n + 1 for an item without any, so that its p_u is 0 (RecTools' ranks).
+    """
+    _, place = np.unique(-counts, return_inverse=True)
+    return np.where(counts > 0, place.ravel() + 1, len(counts) + 1)
 
 
 def miuf(items: Ints, counts: Ints, users: int, k: int) -> float:

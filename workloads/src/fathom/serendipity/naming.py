@@ -46,9 +46,9 @@ def names(found: Sequence[Sequence[str]], taken: Mapping[int, str] | None = None
     for place, own in enumerate(found):
         if place in given:
             continue
-        tries = [" ".join(own[:n]) for n in range(_FEWEST, _MOST + 1) if own[:n]]
+        tries = [" ".join(own[:n]) for n in range(_FEWEST, _MOST + 1) if own[:n]] or ["interest"]
         name = next((t for t in tries if t not in used), None)
-        base = tries[0] if tries else "interest"
+        base = tries[0]
         number = 2
         while name is None:
             name = f"{base} {number}" if f"{base} {number}" not in used else None
