@@ -50,11 +50,13 @@ class _Fit:
     Attributes:
         names: the ranker's items that this was worked out for.
         rows: [n] row from 1 of each of the table's items, 0 where the ranker knows none.
+        back: [n] place of each among all the ranker's items, -1 where it knows none.
         place: [rows + 1] place in the table of each row, -1 where it has none.
     """
 
     names: Names
     rows: Ints
+    back: Ints
     place: Ints
 
 
@@ -97,7 +99,9 @@ class Guiding:
         if not targets:
             return None
         fit = self._fitted(names)
-        own, back = _own_scores(fit, scores, names, candidates)
+        members = self.guide.candidates(targets)
+        rows = None if candidates is None else names.rows(candidates)
+        own, back = _own_scores(fit, members, scores, rows)
         had = fit.place[names.rows(liked)]
         slots = self.guide.guided(targets, own, most, had[had >= 0])
         if not slots:
@@ -122,7 +126,7 @@ class Guiding:
             place = np.full(len(names) + 1, -1, np.int64)
             place[rows] = np.arange(len(rows))
             place[0] = -1
-            self._fit = fit = _Fit(names, rows, place)
+            self._fit = fit = _Fit(names, rows, rows - 1, place)
         return fit
 
 
@@ -142,18 +146,21 @@ def best(scores: NDArray[np.float32], k: int) -> Ints:
 
 
 def _own_scores(
-    fit: _Fit, scores: NDArray[np.float32], names: Names, candidates: Sequence[str] | None
+    fit: _Fit, members: Ints, scores: NDArray[np.float32], rows: Ints | None
 ) -> tuple[NDArray[np.float32], Ints]:
-    """Return the score of each of the table's items, -inf of what may not be shown, and where in `scores`."""
-    own = np.full(len(fit.rows), -np.inf, np.float32)
-    back = np.full(len(fit.rows), -1, np.int64)
-    if candidates is None:
-        known = np.flatnonzero(fit.rows)
-        at = fit.rows[known] - 1
-    else:
-        place = fit.place[names.rows(candidates)]
-        at = np.flatnonzero(place >= 0)
-        known = place[at]
-    own[known] = scores[at]
-    back[known] = at
+    """Return the score of each of the table's items, -inf of what may not be shown, and where in `scores`.
+
+    Both are right for `members` [m] only, the items of the targets: looking at all would cost a large
+    catalogue more than all the rest. `rows` [len(scores)] are those of the candidates; None where all items are.
+    """
+    own = np.empty(len(fit.rows), np.float32)
+    if rows is None:
+        at = fit.rows[members]
+        own[members] = np.where(at > 0, scores[at - 1], -np.inf)
+        return own, fit.back
+    own[members] = -np.inf
+    back = np.zeros(len(fit.rows), np.int64)
+    place = fit.place[rows]
+    at = np.flatnonzero(place >= 0)
+    own[place[at]], back[place[at]] = scores[at], at
     return own, back
