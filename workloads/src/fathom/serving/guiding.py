@@ -151,7 +151,7 @@ def _own_scores(
     """Return the score of each of the table's items, -inf of what may not be shown, and where in `scores`.
 
     Both are right for `members` [m] only, the items of the targets: looking at all would cost a large
-    catalogue more than all the rest. `rows` [len(scores)] are those of the candidates; None where all items are.
+    catalogue more than all the rest. `rows` [len(scores)] are those of the candidates; None for all items.
     """
     own = np.empty(len(fit.rows), np.float32)
     if rows is None:
