@@ -25,6 +25,8 @@ from fathom.serendipity.trie import Trie
 
 #: Most tokens of a thought.
 THOUGHT: Final = 160
+#: Beams for which there was no name left have a log-probability below this, or none.
+_DEAD: Final = -1e6
 
 
 class LanguagePlanner:
@@ -139,11 +141,7 @@ class LanguagePlanner:
         said = self._tokenizer.batch_decode(out.sequences[:, start:], skip_special_tokens=True)
         scores = [0.0] * len(said) if count == 1 else out.sequences_scores.tolist()
         return [
-            [
-                Answer(said[n].strip(), math.exp(scores[n]))
-                for n in range(at, at + count)
-                if math.isfinite(scores[n])
-            ]
+            [Answer(said[n].strip(), math.exp(scores[n])) for n in range(at, at + count) if scores[n] > _DEAD]
             for at in range(0, len(said), count)
         ]
 
