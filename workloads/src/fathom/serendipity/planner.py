@@ -65,10 +65,11 @@ class LanguagePlanner:
 
     @property
     def digest(self) -> str:
-        """Digest of model, prompt, decoding and names."""
+        """Digest of model, prompt, decoding, names and recent moves."""
         names = [(c.id, c.name, c.keywords, c.summary) for c in self._clusters.values()]
         d = self.decoding
-        told = [self._model_digest, self.style.identity(), d.samples, d.constrained, names]
+        recent = sorted(self._recent.items())
+        told = [self._model_digest, self.style.identity(), d.samples, d.constrained, names, recent]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def told(self, pair: Pair) -> str:

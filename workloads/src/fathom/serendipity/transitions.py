@@ -20,6 +20,7 @@ from fathom.errors import InvalidInputError
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.events import Events, Ints
 from fathom.serendipity.metrics import gini
+from fathom.serendipity.planning import Pair
 from fathom.storage import Location, appearing
 from fathom_api.meta import StatusModel
 
@@ -155,6 +156,25 @@ def balanced(found: Transitions, per_target: int) -> Transitions:
     target = found.target[order]
     starts = np.searchsorted(target, target, side="left")
     return found.where(np.sort(order[np.arange(len(target)) - starts < per_target]))
+
+
+def recent_moves(found: Transitions, clusters: Clusters, share: float = 0.25) -> dict[Pair, str]:
+    """Return the name of where users of a pair of ids went most often lately: in the latest `share` by time.
+
+    To be put into the prompt, so that plans follow the times without another teaching (arXiv 2510.20260). Of
+    equals the one with the lower id.
+    """
+    if not len(found):
+        return {}
+    late = merged(found.where(found.time >= np.quantile(found.time, 1 - share)))
+    order = np.lexsort((late.target, -late.count))
+    moves: dict[Pair, str] = {}
+    for first, second, target in zip(
+        late.first[order].tolist(), late.second[order].tolist(), late.target[order].tolist(), strict=True
+    ):
+        pair = int(clusters.ids[first]), int(clusters.ids[second])
+        moves.setdefault(pair, clusters.finest[target].name)
+    return moves
 
 
 class Report(StatusModel):
