@@ -1,6 +1,6 @@
-"""How fast the table is looked up, and what guiding adds to a request. `python -m benchmarks.serendipity.speed`.
+"""How fast the table is looked up, and what guiding adds to a request.
 
-Times are of the thread, so other work on the machine does not count.
+`python -m benchmarks.serendipity.speed`. Times are of the thread, so other work on the machine does not count.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def _requests(table: Table, chance: np.random.Generator) -> list[float]:
         answer = mix(ranked, slots, 10, len(slots))
         reasons = [guide.why(slot.target) for slot in answer if slot.target]
         taken.append(time.thread_time() - begun)
-        assert len(answer) == 10 and len(reasons) == len(slots)
+        assert len(answer) == 10
+        assert len(reasons) == len(slots)
     return taken
 
 
@@ -64,7 +65,7 @@ def _table(chance: np.random.Generator) -> Table:
     centres = np.zeros((CLUSTERS, 1), np.float32)
     known = Clusters(items, own.reshape(-1, 1), [finest], centres, [CLUSTERS], [0.0])
     shape = (CLUSTERS, CLUSTERS, TARGETS)
-    targets = np.argsort(chance.random((*shape[:2], CLUSTERS), np.float32), axis=2)[:, :, :TARGETS]
+    targets = chance.integers(CLUSTERS, size=shape)
     scores = np.sort(chance.random(shape, np.float32), axis=2)[:, :, ::-1]
     names = [cluster.name for cluster in finest]
     return Table(known.ids, names, items, known.own, targets.astype(np.int32), scores.copy())
