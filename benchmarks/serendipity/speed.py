@@ -1,6 +1,6 @@
 """How fast the table is looked up, and what guiding adds to a request.
 
-`python -m benchmarks.serendipity.speed`. Times are of the thread, so other work on the machine does not count.
+`python -m benchmarks.serendipity.speed`. Times are of the thread: other work on the machine does not count.
 """
 
 from __future__ import annotations

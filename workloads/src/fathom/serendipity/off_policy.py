@@ -1,8 +1,8 @@
 """What another policy would have earned, from what was logged under the one that was served.
 
 Estimators as in the Open Bandit Pipeline (Saito et al., arXiv 2008.07146): inverse propensity weighting
-(IPW), its self-normalised kind (SNIPW), the direct method (DM) and doubly robust estimation (DR; Dudík et al.,
-ICML 2011). Guided slots that are filled at random among candidates give logs with known propensities.
+(IPW), its self-normalised kind (SNIPW), the direct method (DM) and doubly robust estimation (DR; Dudík et
+al., ICML 2011). Guided slots that are filled at random among candidates give logs with known propensities.
 """
 
 from __future__ import annotations
