@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from pathlib import Path
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -213,10 +214,8 @@ def _top_ids(table: Table, ids: Ints, top: int) -> Ints:
     return np.where(targets == NONE, NONE, table.ids[targets])
 
 
-def _array(path: Location) -> np.ndarray:
-    import pathlib
-
-    if isinstance(path, pathlib.Path):
+def _array(path: Location) -> NDArray[Any]:
+    if isinstance(path, Path):
         return np.load(path, mmap_mode="r", allow_pickle=False)
     with path.open("rb") as data:
         return np.load(data, allow_pickle=False)

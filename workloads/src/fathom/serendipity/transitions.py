@@ -7,11 +7,12 @@ train or validation) and `report.json`, sealed by a manifest.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import Field
 
 from fathom import manifest
@@ -42,7 +43,7 @@ class Journeys:
     users: list[str]
     starts: Ints
     cluster: Ints
-    time: np.ndarray
+    time: NDArray[Any]
 
     def of(self, user: int) -> Ints:
         """Return the clusters of the user at this place, the first met first."""
@@ -77,17 +78,17 @@ class Transitions:
     first: Ints
     second: Ints
     target: Ints
-    time: np.ndarray
+    time: NDArray[Any]
     count: Ints
 
     def __len__(self) -> int:
         return len(self.target)
 
-    def where(self, keep: np.ndarray) -> Transitions:
+    def where(self, keep: NDArray[Any]) -> Transitions:
         """Return those that `keep`, a mask or places, selects."""
         return Transitions(*(column[keep] for column in self.columns()))
 
-    def columns(self) -> tuple[np.ndarray, ...]:
+    def columns(self) -> tuple[NDArray[Any], ...]:
         """Return the arrays in the order of the fields."""
         return self.user, self.first, self.second, self.target, self.time, self.count
 
