@@ -19,13 +19,14 @@ from benchmarks.serendipity.slots import SHARES, TRADES, Answers
 from benchmarks.serendipity.world import Stage, World, stage
 from fathom.serendipity import baselines
 from fathom.serendipity.baselines import Scorer, table_scorer
+from fathom.serendipity.guide import Explore
 from fathom.serendipity.table import Table
 from fathom.storage import appearing
 
 _PENALTIES: Final = (10.0, 30.0, 100.0, 300.0, 1000.0)
 _EPOCHS: Final = (5, 15, 30)
-#: How many of a user's latest clusters the guide looks up, in pairs; 2 is one pair alone.
-_RECENT: Final = (3, 5, 10, 20)
+#: How many of a user's latest clusters the guide looks up, in pairs: the product's default, not chosen here.
+RECENT: Final = Explore().recent
 GUIDED: Final = "guide over several pairs"
 _LIKES: Final = ("ndcg", "serendipity", "by_popularity", "unexpectedness", "diversity")
 
@@ -120,25 +121,21 @@ def _sasrec(world: World, count: int, seed: int) -> Cell:
 def _planner(  # noqa: PLR0917 (what a planner is made of)
     world: World, count: int, seed: int, variant: Variant, folder: Path, epochs: int
 ) -> Cell:
-    before = stage(world, count, seed, test=False)
-    choosing = planners.make(folder / "validation", before, variant, epochs, seed).table
-    recent = int(judging.best(before, {float(r): table_scorer(choosing, r) for r in _RECENT}))
     test = stage(world, count, seed, test=True)
-    made = planners.make(folder / "test", test, variant, epochs, seed)
-    scorers = {"one pair": table_scorer(made.table, 2), GUIDED: table_scorer(made.table, recent)}
+    made = planners.make(folder, test, variant, epochs, seed)
+    scorers = {"one pair": table_scorer(made.table, 2), GUIDED: table_scorer(made.table, RECENT)}
     return {
-        "chosen": {"recent": recent},
         "exact_match": made.exact_match,
         "losses": made.losses,
         "novel_recall": {n: judging.novel_recall(test, scorer).tolist() for n, scorer in scorers.items()},
-        "slots": _slots(test, made.table, recent),
+        "slots": _slots(test, made.table),
     }
 
 
-def _slots(found: Stage, table: Table, recent: int) -> dict[str, Cell]:
+def _slots(found: Stage, table: Table) -> dict[str, Cell]:
     answers = Answers(found)
     lists = {"plain": answers.plain()}
-    lists |= {f"guided {share:.0%}": answers.guided(table, share, recent) for share in SHARES}
+    lists |= {f"guided {share:.0%}": answers.guided(table, share, RECENT) for share in SHARES}
     lists |= {f"MMR {trade}": answers.mmr(trade) for trade in TRADES}
     told: dict[str, Cell] = {}
     for name, own in lists.items():
