@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +19,14 @@ from benchmarks.serendipity.slots import SHARES, TRADES, Answers
 from benchmarks.serendipity.world import Stage, World, stage
 from fathom.serendipity import baselines
 from fathom.serendipity.baselines import Scorer, table_scorer
+from fathom.serendipity.guide import Explore
 from fathom.serendipity.table import Table
 from fathom.storage import appearing
 
 _PENALTIES: Final = (10.0, 30.0, 100.0, 300.0, 1000.0)
 _EPOCHS: Final = (5, 15, 30)
-#: How many of a user's latest clusters the guide looks up, in pairs; 2 is one pair alone.
-_RECENT: Final = (3, 5, 10, 20)
+#: How many of a user's latest clusters the guide looks up, in pairs: the product's default, not chosen here.
+RECENT: Final = Explore().recent
 GUIDED: Final = "guide over several pairs"
 _LIKES: Final = ("ndcg", "serendipity", "by_popularity", "unexpectedness", "diversity")
 
@@ -51,22 +53,19 @@ class Plan:
 
 
 def run(plan: Plan, world: World) -> None:
-    """Measure every cell that has not been measured."""
-    for seed in range(plan.seeds):
-        for count in plan.counts:
-            here = plan.folder / f"{count}-{seed}"
-            _cell(here / "baselines.json", lambda c=count, s=seed: _baselines(world, c, s))
-    for seed in range(plan.seeds):
-        for count in plan.counts:
-            here = plan.folder / f"{count}-{seed}"
-            for variant in (VARIANTS[n] for n in plan.variants):
-                name = f"{variant.name.replace(', ', '-').replace(' ', '-')}"
-                _cell(
-                    here / f"{name}.json",
-                    lambda c=count, s=seed, v=variant, f=here / name: _planner(
-                        world, c, s, v, f, plan.epochs
-                    ),
-                )
+    """Measure every cell that has not been measured: what is cheap of all first."""
+    for cheap in (True, False):
+        for seed in range(plan.seeds):
+            for count in plan.counts:
+                here = plan.folder / f"{count}-{seed}"
+                if cheap:
+                    _cell(here / "baselines.json", lambda c=count, s=seed: _baselines(world, c, s))
+                    continue
+                for variant in (VARIANTS[n] for n in plan.variants):
+                    name = variant.file
+                    make = partial(_planner, world, count, seed, variant, here / name, plan.epochs)
+                    _cell(here / f"{name}.json", make)
+                _cell(here / "sasrec.json", lambda c=count, s=seed: _sasrec(world, c, s))
 
 
 def read(plan: Plan) -> dict[tuple[int, int], dict[str, Cell]]:
@@ -90,7 +89,6 @@ def _cell(path: Path, make: Callable[[], Cell]) -> None:
 def _baselines(world: World, count: int, seed: int) -> Cell:
     before, test = stage(world, count, seed, test=False), stage(world, count, seed, test=True)
     penalty = judging.best(before, {p: baselines.ease(before.journeys, count, p) for p in _PENALTIES})
-    epochs = judging.best(before, {e: baselines.sasrec(before.journeys, count, e, seed) for e in _EPOCHS})
     found = test.journeys
     scorers: dict[str, Scorer] = {
         "random": baselines.random(count, seed),
@@ -98,11 +96,10 @@ def _baselines(world: World, count: int, seed: int) -> Cell:
         "nearest clusters": baselines.neighbours(test.clusters.centres),
         "Markov 1": baselines.markov(found, count, 1),
         "Markov 2": baselines.markov(found, count, 2),
-        "SASRec": baselines.sasrec(found, count, int(epochs), seed),
         "EASE": baselines.ease(found, count, penalty),
     }
     return {
-        "chosen": {"EASE penalty": penalty, "SASRec epochs": int(epochs)},
+        "chosen": {"EASE penalty": penalty},
         "users": int(test.judged.sum()),
         "sizes": np.bincount(test.clusters.own).tolist(),
         "novel_recall": {n: judging.novel_recall(test, scorer).tolist() for n, scorer in scorers.items()},
@@ -110,28 +107,35 @@ def _baselines(world: World, count: int, seed: int) -> Cell:
     }
 
 
-def _planner(  # noqa: PLR0917 (what a planner is made of)
-    world: World, count: int, seed: int, variant: Variant, folder: Path, epochs: int
-) -> Cell:
-    before = stage(world, count, seed, test=False)
-    choosing = planners.make(folder / "validation", before, variant, epochs, seed).table
-    recent = int(judging.best(before, {float(r): table_scorer(choosing, r) for r in _RECENT}))
-    test = stage(world, count, seed, test=True)
-    made = planners.make(folder / "test", test, variant, epochs, seed)
-    scorers = {"one pair": table_scorer(made.table, 2), GUIDED: table_scorer(made.table, recent)}
+def _sasrec(world: World, count: int, seed: int) -> Cell:
+    before, test = stage(world, count, seed, test=False), stage(world, count, seed, test=True)
+    options = {float(e): baselines.sasrec(before.journeys, count, e, seed) for e in _EPOCHS}
+    epochs = int(judging.best(before, options))
+    scorer = baselines.sasrec(test.journeys, count, epochs, seed)
     return {
-        "chosen": {"recent": recent},
-        "exact_match": made.exact_match,
-        "losses": made.losses,
-        "novel_recall": {n: judging.novel_recall(test, scorer).tolist() for n, scorer in scorers.items()},
-        "slots": _slots(test, made.table, recent),
+        "chosen": {"epochs": epochs},
+        "novel_recall": {"SASRec": judging.novel_recall(test, scorer).tolist()},
     }
 
 
-def _slots(found: Stage, table: Table, recent: int) -> dict[str, Cell]:
+def _planner(  # noqa: PLR0917 (what a planner is made of)
+    world: World, count: int, seed: int, variant: Variant, folder: Path, epochs: int
+) -> Cell:
+    test = stage(world, count, seed, test=True)
+    made = planners.make(folder, test, variant, epochs, seed)
+    scorers = {"one pair": table_scorer(made.table, 2), GUIDED: table_scorer(made.table, RECENT)}
+    return {
+        "exact_match": made.exact_match,
+        "losses": made.losses,
+        "novel_recall": {n: judging.novel_recall(test, scorer).tolist() for n, scorer in scorers.items()},
+        "slots": _slots(test, made.table),
+    }
+
+
+def _slots(found: Stage, table: Table) -> dict[str, Cell]:
     answers = Answers(found)
     lists = {"plain": answers.plain()}
-    lists |= {f"guided {share:.0%}": answers.guided(table, share, recent) for share in SHARES}
+    lists |= {f"guided {share:.0%}": answers.guided(table, share, RECENT) for share in SHARES}
     lists |= {f"MMR {trade}": answers.mmr(trade) for trade in TRADES}
     told: dict[str, Cell] = {}
     for name, own in lists.items():

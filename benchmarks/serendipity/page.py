@@ -15,7 +15,7 @@ from benchmarks.serendipity.measure import GUIDED, Cell
 from benchmarks.serendipity.planners import VARIANTS
 
 NAME: Final = "serendipity.md"
-_BASELINES: Final = ("random", "popular", "nearest clusters", "Markov 1", "Markov 2", "SASRec", "EASE")
+_BASELINES: Final = ("random", "popular", "nearest clusters", "Markov 1", "Markov 2", "EASE")
 _LIKES: Final = {
     "ndcg": "NDCG@10",
     "serendipity": "serendipity@10",
@@ -58,17 +58,19 @@ def write(folder: Path, found: Found, words: str) -> None:
 
 
 def _baseline_rows(found: Found, counts: Sequence[int]) -> list[list[str]]:
-    rows = [["clusters", "people", *_BASELINES]]
+    rows = [["clusters", "people", *_BASELINES, "SASRec"]]
     for count in counts:
         cells = _cells(found, count, "baselines")
         people = f"{np.mean([cell['users'] for cell in cells]):.0f}"
         own = [_mean(_stack(cells, "novel_recall", name)) for name in _BASELINES]
+        sasrec = _cells(found, count, "sasrec")
+        own.append(_mean(_stack(sasrec, "novel_recall", "SASRec")) if sasrec else "not measured")
         rows.append([str(count), people, *own])
     return rows
 
 
 def _planned(found: Found, count: int) -> list[str]:
-    made = [v for v in VARIANTS if _cells(found, count, _file(v.name))]
+    made = [v for v in VARIANTS if _cells(found, count, v.file)]
     if not made:
         return []
     rows = [
@@ -79,7 +81,7 @@ def _planned(found: Found, count: int) -> list[str]:
     ]
     parts: list[str] = []
     for variant in made:
-        cells, base = _both(found, count, _file(variant.name))
+        cells, base = _both(found, count, variant.file)
         match = np.mean([cell["exact_match"] for cell in cells])
         for asked in ("one pair", GUIDED):
             own = _stack(cells, "novel_recall", asked)
@@ -117,7 +119,7 @@ def _rare(cells: list[Cell], base: list[Cell]) -> list[list[str]]:
 
 
 def _slots(found: Found, count: int) -> list[str]:
-    cells = _cells(found, count, _file(VARIANTS[0].name))
+    cells = _cells(found, count, VARIANTS[0].file)
     if not cells:
         return []
     rows = [["ten slots", *_LIKES.values(), "coverage", "Δ NDCG@10", "Δ serendipity@10"]]
@@ -146,7 +148,7 @@ def _missing(found: Found, counts: Sequence[int]) -> str:
         f"{variant.name} at {count} clusters"
         for count in counts
         for variant in VARIANTS
-        if not _cells(found, count, _file(variant.name))
+        if not _cells(found, count, variant.file)
     ]
     lines = [
         "## Not measured\n",
@@ -172,10 +174,6 @@ def _both(found: Found, count: int, name: str) -> tuple[list[Cell], list[Cell]]:
 
 def _cells(found: Found, count: int, name: str) -> list[Cell]:
     return [own[name] for (n, _), own in found.items() if n == count and name in own]
-
-
-def _file(name: str) -> str:
-    return name.replace(", ", "-").replace(" ", "-")
 
 
 def _stack(cells: Iterable[Any], first: str, second: str) -> Figures:

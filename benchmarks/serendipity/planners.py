@@ -35,6 +35,11 @@ class Variant:
     reach: int = 1
     named: bool = True
 
+    @property
+    def file(self) -> str:
+        """Its name in paths."""
+        return self.name.replace(", ", "-").replace(" ", "-")
+
 
 _BRIEF: Final = Style(brief=True, keywords=3)
 VARIANTS: Final = (

@@ -72,6 +72,10 @@ def test_the_digest_changes_with_all_that_answers_depend_on(taught: Path):
     one = opened(taught, Decoding(samples=2)).digest
     assert opened(taught, Decoding(samples=2)).digest == one
     assert opened(taught, Decoding(samples=3)).digest != one
+    model = AnyModel(uri=str(taught))
+    moved = opening.open_planner(model, CLUSTERS, decoding=Decoding(samples=2), recent={(0, 1): "jazz piano"})
+    assert moved.digest != one
+    assert "jazz piano" in moved.told((0, 1))
     summarised = CLUSTERS.worded({}, {0: "Rain and neon."})
     assert opened(taught, Decoding(samples=2), summarised).digest != one
 

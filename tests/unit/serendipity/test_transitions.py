@@ -67,6 +67,15 @@ def test_what_is_measured_on_is_later_than_all_that_is_learned():
     assert len(late) == pytest.approx(0.2 * len(found), abs=2)
 
 
+def test_recent_moves_are_the_most_frequent_of_the_latest():
+    paths = [[0, 1, 2]] * 6 + [[0, 1, 3]] * 2 + [[0, 1, 4]]
+    clusters = tree(first_id=10)
+    found = transitions.consecutive(transitions.journeys(journeys_of(clusters, *paths), clusters))
+    assert transitions.recent_moves(found, clusters, share=0.3) == {(10, 11): "mountain bikes"}
+    assert transitions.recent_moves(found, clusters, share=1.0) == {(10, 11): "slow cooking"}
+    assert transitions.recent_moves(found.where(np.zeros(9, bool)), clusters) == {}
+
+
 def test_the_report_counts_and_tells_how_even_the_targets_are():
     paths = [[0, 1, 2]] * 18 + [[1, 3, 2], [0, 1, 4]]
     found = transitions.consecutive(transitions.journeys(journeys_of(tree(), *paths), tree()))

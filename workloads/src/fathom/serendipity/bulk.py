@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from fathom.captioning.store import parts
 from fathom.errors import InvalidInputError
@@ -120,7 +121,7 @@ class Planned:
     first: Ints
     second: Ints
     target: Ints
-    score: np.ndarray
+    score: NDArray[Any]
     answers: int
     rejected: dict[Reason, int]
     samples: list[tuple[int, int, str, Reason]]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from fathom.serendipity.events import Ints
@@ -25,7 +26,7 @@ class Matched:
     """
 
     ids: Ints
-    continued: np.ndarray
+    continued: NDArray[Any]
     churn: float
 
 

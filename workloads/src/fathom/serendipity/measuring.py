@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fathom.serendipity import metrics, table
 from fathom.serendipity.bulk import Planned
@@ -31,7 +33,7 @@ def recall(of: Table, later: Transitions, top: int = TOP) -> float | None:
     return float(hits(of, later, top).mean())
 
 
-def hits(of: Table, later: Transitions, top: int = TOP) -> np.ndarray:
+def hits(of: Table, later: Transitions, top: int = TOP) -> NDArray[Any]:
     """Return [m] whether the table names the target of each transition among the `top` for its pair."""
     targets, _ = of.lookup(later.first, later.second)
     return (targets[:, :top] == later.target[:, None]).any(axis=1)

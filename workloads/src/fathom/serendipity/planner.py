@@ -25,6 +25,8 @@ from fathom.serendipity.trie import Trie
 
 #: Most tokens of a thought.
 THOUGHT: Final = 160
+#: Beams for which there was no name left have a log-probability below this, or none.
+_DEAD: Final = -1e6
 
 
 class LanguagePlanner:
@@ -63,10 +65,11 @@ class LanguagePlanner:
 
     @property
     def digest(self) -> str:
-        """Digest of model, prompt, decoding and names."""
+        """Digest of model, prompt, decoding, names and recent moves."""
         names = [(c.id, c.name, c.keywords, c.summary) for c in self._clusters.values()]
         d = self.decoding
-        told = [self._model_digest, self.style.identity(), d.samples, d.constrained, names]
+        recent = sorted(self._recent.items())
+        told = [self._model_digest, self.style.identity(), d.samples, d.constrained, names, recent]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def told(self, pair: Pair) -> str:
@@ -132,18 +135,14 @@ class LanguagePlanner:
             early_stopping=False,
             prefix_allowed_tokens_fn=allowed,
             return_dict_in_generate=True,
-            output_scores=count == 1,
+            output_scores=count > 1,
             pad_token_id=self._tokenizer.pad_token_id,
             eos_token_id=self._tokenizer.eos_token_id,
         )
         said = self._tokenizer.batch_decode(out.sequences[:, start:], skip_special_tokens=True)
         scores = [0.0] * len(said) if count == 1 else out.sequences_scores.tolist()
         return [
-            [
-                Answer(said[n].strip(), math.exp(scores[n]))
-                for n in range(at, at + count)
-                if math.isfinite(scores[n])
-            ]
+            [Answer(said[n].strip(), math.exp(scores[n])) for n in range(at, at + count) if scores[n] > _DEAD]
             for at in range(0, len(said), count)
         ]
 

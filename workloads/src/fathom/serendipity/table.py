@@ -10,7 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+<<<<<<< HEAD
 from typing import TYPE_CHECKING, Final, Self
+=======
+from pathlib import Path
+from typing import Any, Final, Self
+>>>>>>> im-lib
 
 import numpy as np
 import pyarrow as pa
@@ -151,37 +156,44 @@ def build(  # noqa: PLR0917 (columns)
         raise InvalidInputError("SelfRepeat", "a planned target is one of the pair it is for; plan again")
     if not (np.isfinite(scores).all() and (scores >= 0).all()):
         raise InvalidInputError("BadScore", "a planned target's score is no number of 0 or more; plan again")
-    count = len(clusters.ids)
-    dense = _dense(count, first, second, target, scores)
-    targets, kept = _best(dense, min(most, count))
+    targets, kept = _best(len(clusters.ids), first, second, target, scores, most)
     names = [cluster.name for cluster in clusters.finest]
     return Table(clusters.ids, names, clusters.items, clusters.own, targets, kept)
 
 
-def _dense(count: int, first: Ints, second: Ints, target: Ints, scores: NDArray[np.float64]) -> Floats:
-    """Return all scores [k, k, k], each pair's summing to 1 or 0, with the diagonal filled."""
-    dense = np.zeros((count, count, count), np.float32)
-    np.add.at(dense, (first, second, target), scores.astype(np.float32))
-    sums = dense.sum(axis=2, keepdims=True)
-    np.divide(dense, sums, out=dense, where=sums > 0)
+def _best(  # noqa: PLR0917 (columns)
+    count: int, first: Ints, second: Ints, target: Ints, scores: NDArray[np.float64], most: int
+) -> tuple[NDArray[np.int32], Floats]:
+    """Return targets and scores [k, k, most]; one first cluster's scores [k, k] at a time are in memory."""
+    most = min(most, count)
+    targets, kept = np.full((count, count, most), NONE, np.int32), np.zeros((count, count, most), np.float32)
+    order = np.argsort(first, kind="stable")
+    ends = np.searchsorted(first[order], np.arange(count + 1))
+    alone = np.zeros((count, count))
     for own in range(count):
-        mean = dense[own].sum(axis=0) + dense[:, own].sum(axis=0)
-        mean[own] = 0
-        dense[own, own] = mean / total if (total := mean.sum()) > 0 else 0
-    return dense
+        rows = order[ends[own] : ends[own + 1]]
+        dense = np.zeros((count, count))
+        np.add.at(dense, (second[rows], target[rows]), scores[rows])
+        dense = _summing_to_one(dense)
+        alone[own] += dense.sum(axis=0)
+        alone += dense
+        targets[own], kept[own] = _ordered(dense, most)
+    np.fill_diagonal(alone, 0)
+    diagonal = np.arange(count)
+    targets[diagonal, diagonal], kept[diagonal, diagonal] = _ordered(_summing_to_one(alone), most)
+    return targets, kept
 
 
-def _best(dense: Floats, most: int) -> tuple[NDArray[np.int32], Floats]:
-    count = len(dense)
-    targets, scores = (
-        np.full((count, count, most), NONE, np.int32),
-        np.zeros((count, count, most), np.float32),
-    )
-    for own in range(count):
-        order = np.argsort(-dense[own], axis=1, kind="stable")[:, :most]
-        found = np.take_along_axis(dense[own], order, axis=1)
-        targets[own], scores[own] = np.where(found > 0, order, NONE), found
-    return targets, scores
+def _summing_to_one(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    sums = scores.sum(axis=1, keepdims=True)
+    return np.divide(scores, sums, out=np.zeros_like(scores), where=sums > 0)
+
+
+def _ordered(scores: NDArray[np.float64], most: int) -> tuple[NDArray[np.int32], Floats]:
+    """Return the best `most` places and scores of each row of `scores`."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :most]
+    found = np.take_along_axis(scores, order, axis=1)
+    return np.where(found > 0, order, NONE).astype(np.int32), found.astype(np.float32)
 
 
 def churn(before: Table, after: Table, top: int = 5) -> float:
@@ -209,10 +221,8 @@ def _top_ids(table: Table, ids: Ints, top: int) -> Ints:
     return np.where(targets == NONE, NONE, table.ids[targets])
 
 
-def _array(path: Location) -> np.ndarray:
-    import pathlib
-
-    if isinstance(path, pathlib.Path):
+def _array(path: Location) -> NDArray[Any]:
+    if isinstance(path, Path):
         return np.load(path, mmap_mode="r", allow_pickle=False)
     with path.open("rb") as data:
         return np.load(data, allow_pickle=False)

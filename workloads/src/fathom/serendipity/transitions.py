@@ -7,11 +7,12 @@ train or validation) and `report.json`, sealed by a manifest.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import Field
 
 from fathom import manifest
@@ -20,6 +21,7 @@ from fathom.errors import InvalidInputError
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.events import Events, Ints
 from fathom.serendipity.metrics import gini
+from fathom.serendipity.planning import Pair
 from fathom.storage import Location, appearing
 from fathom_api.meta import StatusModel
 
@@ -41,7 +43,7 @@ class Journeys:
     users: list[str]
     starts: Ints
     cluster: Ints
-    time: np.ndarray
+    time: NDArray[Any]
 
     def of(self, user: int) -> Ints:
         """Return the clusters of the user at this place, the first met first."""
@@ -76,17 +78,17 @@ class Transitions:
     first: Ints
     second: Ints
     target: Ints
-    time: np.ndarray
+    time: NDArray[Any]
     count: Ints
 
     def __len__(self) -> int:
         return len(self.target)
 
-    def where(self, keep: np.ndarray) -> Transitions:
+    def where(self, keep: NDArray[Any]) -> Transitions:
         """Return those that `keep`, a mask or places, selects."""
         return Transitions(*(column[keep] for column in self.columns()))
 
-    def columns(self) -> tuple[np.ndarray, ...]:
+    def columns(self) -> tuple[NDArray[Any], ...]:
         """Return the arrays in the order of the fields."""
         return self.user, self.first, self.second, self.target, self.time, self.count
 
@@ -155,6 +157,25 @@ def balanced(found: Transitions, per_target: int) -> Transitions:
     target = found.target[order]
     starts = np.searchsorted(target, target, side="left")
     return found.where(np.sort(order[np.arange(len(target)) - starts < per_target]))
+
+
+def recent_moves(found: Transitions, clusters: Clusters, share: float = 0.25) -> dict[Pair, str]:
+    """Return the name of where users of a pair of ids went most often lately: in the latest `share` by time.
+
+    To be put into the prompt, so that plans follow the times without another teaching (arXiv 2510.20260). Of
+    equals the one with the lower id.
+    """
+    if not len(found):
+        return {}
+    late = merged(found.where(found.time >= np.quantile(found.time, 1 - share)))
+    order = np.lexsort((late.target, -late.count))
+    moves: dict[Pair, str] = {}
+    for first, second, target in zip(
+        late.first[order].tolist(), late.second[order].tolist(), late.target[order].tolist(), strict=True
+    ):
+        pair = int(clusters.ids[first]), int(clusters.ids[second])
+        moves.setdefault(pair, clusters.finest[target].name)
+    return moves
 
 
 class Report(StatusModel):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from fathom.errors import InvalidInputError
 
-_Node = dict[int, "Any"]
+_Node: TypeAlias = dict[int, Any]
 
 
 class Trie:
