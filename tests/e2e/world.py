@@ -15,12 +15,13 @@ from demo.steps.ask import Ingress, ingress
 from demo.waiting import wait_for
 from fathom_api.captionjob import CaptionJobStatus
 from fathom_api.conditions import ConditionType
+from fathom_api.interestmap import InterestMapStatus
 from fathom_api.meta import Labels
 from fathom_api.recmodel import RecModelStatus
 
-KINDS = {"captionjob": CaptionJobStatus, "recmodel": RecModelStatus}
+KINDS = {"captionjob": CaptionJobStatus, "recmodel": RecModelStatus, "interestmap": InterestMapStatus}
 LEASE = "fathom-operator"
-Status = CaptionJobStatus | RecModelStatus
+Status = CaptionJobStatus | RecModelStatus | InterestMapStatus
 
 
 @dataclass(frozen=True)
