@@ -42,7 +42,7 @@ class World:
     def tasks(self, **gates: Any) -> dict[str, Any]:
         """Return the task of each step."""
         clusters, transitions = self.at("clusters"), self.at("transitions")
-        planner = {"fineTune": {"epochs": 3, "batchSize": 32, "learningRate": 3e-3}}
+        planner = {"fineTune": {"epochs": 40, "patience": 8, "batchSize": 16, "learningRate": 3e-3}}
         taught = {"planner": planner, "trained": self.at("planner"), "samples": 3}
         return {
             "cluster": ClusterTask.model_validate(
