@@ -135,7 +135,7 @@ class LanguagePlanner:
             early_stopping=False,
             prefix_allowed_tokens_fn=allowed,
             return_dict_in_generate=True,
-            output_scores=count == 1,
+            output_scores=count > 1,
             pad_token_id=self._tokenizer.pad_token_id,
             eos_token_id=self._tokenizer.eos_token_id,
         )
