@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 from fathom import manifest
 from fathom.captioning.store import parts
 from fathom.errors import InvalidInputError
-from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.events import Floats, Ints
 from fathom.storage import Location, appearing
+
+if TYPE_CHECKING:
+    # A server reads tables, and has no scikit-learn.
+    from fathom.serendipity.clusters import Clusters
 
 KIND: Final = "InterestTable"
 TARGETS, SCORES, TABLE = "targets.npy", "scores.npy", "table.parquet"
