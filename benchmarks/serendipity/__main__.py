@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.serendipity import measure, page, world
 from benchmarks.serendipity.measure import Plan
-from benchmarks.serendipity.planners import VARIANTS
+from benchmarks.serendipity.variants import VARIANTS
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.serendipity import judging, planners
-from benchmarks.serendipity.planners import VARIANTS, Variant
+from benchmarks.serendipity import judging
 from benchmarks.serendipity.slots import SHARES, TRADES, Answers
+from benchmarks.serendipity.variants import VARIANTS, Variant
 from benchmarks.serendipity.world import Stage, World, stage
 from fathom.serendipity import baselines
 from fathom.serendipity.baselines import Scorer, table_scorer
@@ -121,6 +121,9 @@ def _sasrec(world: World, count: int, seed: int) -> Cell:
 def _planner(  # noqa: PLR0917 (what a planner is made of)
     world: World, count: int, seed: int, variant: Variant, folder: Path, epochs: int
 ) -> Cell:
+    # What a planner is made with takes long to import; the baselines need none of it.
+    from benchmarks.serendipity import planners
+
     test = stage(world, count, seed, test=True)
     made = planners.make(folder, test, variant, epochs, seed)
     scorers = {"one pair": table_scorer(made.table, 2), GUIDED: table_scorer(made.table, RECENT)}

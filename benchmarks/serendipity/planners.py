@@ -7,48 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from benchmarks.serendipity.variants import Variant
 from benchmarks.serendipity.world import Stage
 from fathom.serendipity import bulk, measuring, opening, small_planner, teaching, transitions
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.planning import Decoding
-from fathom.serendipity.prompts import Style
 from fathom.serendipity.table import Table
 from fathom.serendipity.teaching import Teaching
 from fathom_api.tasks import AnyModel
 
 _FREE: Final = 200
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A planner to compare.
-
-    Attributes:
-        name: in the tables of the page.
-        style: how it is asked.
-        reach: see `transitions.consecutive`.
-        named: whether clusters have names made of words; numbers otherwise: nothing to understand.
-    """
-
-    name: str
-    style: Style
-    reach: int = 1
-    named: bool = True
-
-    @property
-    def file(self) -> str:
-        """Its name in paths."""
-        return self.name.replace(", ", "-").replace(" ", "-")
-
-
-_BRIEF: Final = Style(brief=True, keywords=3)
-VARIANTS: Final = (
-    Variant("planner", replace(_BRIEF, chain_of_thought=False)),
-    Variant("planner, chain of thought", _BRIEF),
-    Variant(
-        "planner, clusters without words", replace(_BRIEF, chain_of_thought=False, keywords=0), named=False
-    ),
-)
 
 
 @dataclass(frozen=True)
