@@ -108,10 +108,15 @@ def _baselines(world: World, count: int, seed: int) -> Cell:
 
 
 def _sasrec(world: World, count: int, seed: int) -> Cell:
+    import torch
+
+    from fathom.serendipity import sasrec
+
+    torch.set_num_threads(1)
     before, test = stage(world, count, seed, test=False), stage(world, count, seed, test=True)
-    options = {float(e): baselines.sasrec(before.journeys, count, e, seed) for e in _EPOCHS}
+    options = {float(e): sasrec.sasrec(before.journeys, count, e, seed) for e in _EPOCHS}
     epochs = int(judging.best(before, options))
-    scorer = baselines.sasrec(test.journeys, count, epochs, seed)
+    scorer = sasrec.sasrec(test.journeys, count, epochs, seed)
     return {
         "chosen": {"epochs": epochs},
         "novel_recall": {"SASRec": judging.novel_recall(test, scorer).tolist()},

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import torch
+
 from benchmarks.serendipity.variants import Variant
 from benchmarks.serendipity.world import Stage
 from fathom.serendipity import bulk, measuring, opening, small_planner, teaching, transitions
@@ -30,6 +32,7 @@ class Made:
 
 def make(folder: Path, found: Stage, variant: Variant, epochs: int, seed: int) -> Made:
     """Return the table of `variant` for `found`."""
+    torch.set_num_threads(1)
     named = found.clusters if variant.named else _numbered(found.clusters)
     lessons = transitions.learn_from(
         transitions.consecutive(found.journeys, variant.reach), named, per_target=10_000
