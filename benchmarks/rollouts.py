@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 
 from benchmarks.rollout_traffic import BACK_OFF, CANDIDATE_PODS, FAULTS, MOST_BACK_OFF, Fault, Traffic
-from fathom_api.analysis import DEFAULT_MARGINS
+from fathom_api.analysis import DEFAULT_MARGINS, AnalysisResult
 from fathom_api.rollout import Rollout, RolloutStatus
 from fathom_api.types import seconds
 from fathom_operator.analysis.decide import Decision, Sight, begin, decide
@@ -72,17 +72,21 @@ class Simulation:
         self.weight = self.mirror = 0
         self.restarts_before = 0
         self.first_request: datetime | None = None
+        #: What the metrics said at the latest look.
+        self.results: Sequence[AnalysisResult] = ()
 
     def run(self) -> Ending:
         """Return how it ended."""
-        while self.now - START < LONGEST:
-            self.now += timedelta(seconds=self.interval)
-            decision, failed = self._look()
+        while True:
+            decision, failed = self.look()
             if decision.action in ("Rollback", "Done"):
                 return self._ending(decision, failed)
-        return self._ending(decision, ())
+            if self.now - START >= LONGEST:
+                return self._ending(decision, ())
 
-    def _look(self) -> tuple[Decision, tuple[str, ...]]:
+    def look(self) -> tuple[Decision, tuple[str, ...]]:
+        """Let an interval pass; return what is decided then, and by which metrics that fail."""
+        self.now += timedelta(seconds=self.interval)
         ready = self._is_ready()
         look = self.traffic.go_on(self.now, self.weight if ready else 0, self.mirror if ready else 0)
         if self.weight and ready and self.first_request is None:
@@ -99,6 +103,7 @@ class Simulation:
         )
         decision = decide(self.rollout, self.status, sight, results, self.now)
         self._apply(decision, step)
+        self.results = results or self.results
         return decision, tuple(r.metric for r in results if r.verdict == "Fail")
 
     def _apply(self, decision: Decision, step: int) -> None:

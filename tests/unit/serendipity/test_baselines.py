@@ -22,7 +22,7 @@ def best(scorer: Scorer, *met: int) -> int:
     [
         baselines.markov(walked(*ROUND), 6, 1),
         baselines.markov(walked(*ROUND), 6, 2),
-        sasrec.sasrec(walked(*ROUND), 6, epochs=60),
+        sasrec.sasrec(walked(*ROUND), 6, epochs=300),
     ],
     ids=["Markov 1", "Markov 2", "SASRec"],
 )
