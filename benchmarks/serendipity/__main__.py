@@ -12,11 +12,9 @@ import logging
 import os
 from pathlib import Path
 
-import torch
-
 from benchmarks.serendipity import measure, page, world
 from benchmarks.serendipity.measure import Plan
-from benchmarks.serendipity.planners import VARIANTS
+from benchmarks.serendipity.variants import VARIANTS
 
 
 def main() -> None:
@@ -53,7 +51,6 @@ def main() -> None:
     if options.data is None:
         raise SystemExit("name the folder that holds movielens-posters: --data FOLDER, or FATHOM_DATA")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
     plan = Plan(
         options.folder / options.words,
         tuple(options.counts),

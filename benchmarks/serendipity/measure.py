@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.serendipity import judging, planners
-from benchmarks.serendipity.planners import VARIANTS, Variant
+from benchmarks.serendipity import judging
 from benchmarks.serendipity.slots import SHARES, TRADES, Answers
+from benchmarks.serendipity.variants import VARIANTS, Variant
 from benchmarks.serendipity.world import Stage, World, stage
 from fathom.serendipity import baselines
 from fathom.serendipity.baselines import Scorer, table_scorer
@@ -108,10 +108,15 @@ def _baselines(world: World, count: int, seed: int) -> Cell:
 
 
 def _sasrec(world: World, count: int, seed: int) -> Cell:
+    import torch
+
+    from fathom.serendipity import sasrec
+
+    torch.set_num_threads(1)
     before, test = stage(world, count, seed, test=False), stage(world, count, seed, test=True)
-    options = {float(e): baselines.sasrec(before.journeys, count, e, seed) for e in _EPOCHS}
+    options = {float(e): sasrec.sasrec(before.journeys, count, e, seed) for e in _EPOCHS}
     epochs = int(judging.best(before, options))
-    scorer = baselines.sasrec(test.journeys, count, epochs, seed)
+    scorer = sasrec.sasrec(test.journeys, count, epochs, seed)
     return {
         "chosen": {"epochs": epochs},
         "novel_recall": {"SASRec": judging.novel_recall(test, scorer).tolist()},
@@ -121,6 +126,9 @@ def _sasrec(world: World, count: int, seed: int) -> Cell:
 def _planner(  # noqa: PLR0917 (what a planner is made of)
     world: World, count: int, seed: int, variant: Variant, folder: Path, epochs: int
 ) -> Cell:
+    # What a planner is made with takes long to import; the baselines need none of it.
+    from benchmarks.serendipity import planners
+
     test = stage(world, count, seed, test=True)
     made = planners.make(folder, test, variant, epochs, seed)
     scorers = {"one pair": table_scorer(made.table, 2), GUIDED: table_scorer(made.table, RECENT)}

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.serendipity import judging
 from benchmarks.serendipity.judging import Figures
 from benchmarks.serendipity.measure import GUIDED, Cell
-from benchmarks.serendipity.planners import VARIANTS
+from benchmarks.serendipity.variants import VARIANTS
 
 NAME: Final = "serendipity.md"
 _BASELINES: Final = ("random", "popular", "nearest clusters", "Markov 1", "Markov 2", "EASE")

@@ -7,48 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import torch
+
+from benchmarks.serendipity.variants import Variant
 from benchmarks.serendipity.world import Stage
 from fathom.serendipity import bulk, measuring, opening, small_planner, teaching, transitions
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.planning import Decoding
-from fathom.serendipity.prompts import Style
 from fathom.serendipity.table import Table
 from fathom.serendipity.teaching import Teaching
 from fathom_api.tasks import AnyModel
 
 _FREE: Final = 200
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A planner to compare.
-
-    Attributes:
-        name: in the tables of the page.
-        style: how it is asked.
-        reach: see `transitions.consecutive`.
-        named: whether clusters have names made of words; numbers otherwise: nothing to understand.
-    """
-
-    name: str
-    style: Style
-    reach: int = 1
-    named: bool = True
-
-    @property
-    def file(self) -> str:
-        """Its name in paths."""
-        return self.name.replace(", ", "-").replace(" ", "-")
-
-
-_BRIEF: Final = Style(brief=True, keywords=3)
-VARIANTS: Final = (
-    Variant("planner", replace(_BRIEF, chain_of_thought=False)),
-    Variant("planner, chain of thought", _BRIEF),
-    Variant(
-        "planner, clusters without words", replace(_BRIEF, chain_of_thought=False, keywords=0), named=False
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -62,6 +32,7 @@ class Made:
 
 def make(folder: Path, found: Stage, variant: Variant, epochs: int, seed: int) -> Made:
     """Return the table of `variant` for `found`."""
+    torch.set_num_threads(1)
     named = found.clusters if variant.named else _numbered(found.clusters)
     lessons = transitions.learn_from(
         transitions.consecutive(found.journeys, variant.reach), named, per_target=10_000

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.lift import captioner
+from demo.data import movielens, tables
 from demo.data.tables import Dataset
 from fathom.features import stopwords
 from fathom.serendipity import clusters, transitions, vectors
@@ -39,7 +39,7 @@ def load(folder: Path, data: Path, words: Words) -> World:
 
     Words are the captions that the small LLaVA made of the posters' pixels, or genres and decade.
     """
-    found = captioner.dataset(folder, data)
+    found = tables.cached(folder / "tables", lambda: movielens.make(data))
     rows = found.table("interactions")
     liked = rows["liked"].to_numpy() == 1
     users = sorted(set(rows["user_id"].to_pylist()))
@@ -97,6 +97,8 @@ def stage(world: World, count: int, seed: int, *, test: bool) -> Stage:
 
 
 def _captions(folder: Path, found: Dataset, items: list[str]) -> list[str]:
+    from benchmarks.lift import captioner
+
     captioner.features(folder, found)
     said = captioner.captions(folder)
     return [said.get(item, "") for item in items]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from builders.interests import journeys_of, tree
 
-from fathom.serendipity import baselines, table, transitions
+from fathom.serendipity import baselines, sasrec, table, transitions
 from fathom.serendipity.baselines import Scorer
 
 CLUSTERS = tree()
@@ -22,7 +22,7 @@ def best(scorer: Scorer, *met: int) -> int:
     [
         baselines.markov(walked(*ROUND), 6, 1),
         baselines.markov(walked(*ROUND), 6, 2),
-        baselines.sasrec(walked(*ROUND), 6, epochs=60),
+        sasrec.sasrec(walked(*ROUND), 6, epochs=300),
     ],
     ids=["Markov 1", "Markov 2", "SASRec"],
 )

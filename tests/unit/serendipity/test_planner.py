@@ -31,7 +31,7 @@ def lessons() -> transitions.Lessons:
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("planner")
-    settings = Teaching(epochs=40, patience=None, batch_size=4, learning_rate=3e-3)
+    settings = Teaching(epochs=30, patience=None, batch_size=8, learning_rate=3e-3)
     teaching.teach(AnyModel(uri=small_planner.URI), lessons(), CLUSTERS, folder, settings, Style(brief=True))
     return folder
 
@@ -82,7 +82,7 @@ def test_the_digest_changes_with_all_that_answers_depend_on(taught: Path):
 
 def test_a_taught_planner_is_a_plain_checkpoint_and_is_not_taught_twice(taught: Path):
     versions = sorted((taught / "versions").iterdir())
-    settings = Teaching(epochs=40, patience=None, batch_size=4, learning_rate=3e-3)
+    settings = Teaching(epochs=30, patience=None, batch_size=8, learning_rate=3e-3)
     seen: list[object] = []
     again = teaching.teach(
         AnyModel(uri=small_planner.URI), lessons(), CLUSTERS, taught, settings, Style(brief=True), seen.append
@@ -103,7 +103,7 @@ def test_any_checkpoint_can_be_taught_by_adapters(taught: Path, tmp_path: Path):
 
 
 def test_with_a_chain_of_thought_it_thinks_before_it_names(tmp_path: Path):
-    settings = Teaching(epochs=25, patience=None, batch_size=4, learning_rate=3e-3)
+    settings = Teaching(epochs=5, patience=None, batch_size=8, learning_rate=3e-3)
     style = Style(brief=True, chain_of_thought=True)
     teaching.teach(AnyModel(uri=small_planner.URI), lessons(), CLUSTERS, tmp_path, settings, style)
     planner = opened(tmp_path, Decoding(samples=2))

@@ -71,8 +71,8 @@ def test_recent_moves_are_the_most_frequent_of_the_latest():
     paths = [[0, 1, 2]] * 6 + [[0, 1, 3]] * 2 + [[0, 1, 4]]
     clusters = tree(first_id=10)
     found = transitions.consecutive(transitions.journeys(journeys_of(clusters, *paths), clusters))
-    assert transitions.recent_moves(found, clusters, share=0.3) == {(10, 11): "mountain bikes"}
-    assert transitions.recent_moves(found, clusters, share=1.0) == {(10, 11): "slow cooking"}
+    assert transitions.recent_moves(found, clusters, share=0.3) == {(10, 11): "interest 13"}
+    assert transitions.recent_moves(found, clusters, share=1.0) == {(10, 11): "interest 12"}
     assert transitions.recent_moves(found.where(np.zeros(9, bool)), clusters) == {}
 
 
