@@ -17,7 +17,6 @@ from pathlib import Path
 
 from browser import browser, open_file
 from builders.rollouts import Life, fault, spec
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
@@ -27,7 +26,7 @@ from fathom_operator.kubectl.view import status_lines
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 _COLUMNS = 132
 #: A font that the picture would load from elsewhere; any of the reader's does.
-_FONTS = re.compile(r"@font-face \{\{.*?\}\}\n", re.DOTALL)
+_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
 def lived() -> Life:
@@ -45,9 +44,8 @@ def watch_picture(life: Life) -> str:
     lines = status_lines("movies", spec(), life.status, life.now, colour=True, trail=life.trail)
     console = Console(record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi("\n".join(lines)), soft_wrap=False)
-    return console.export_svg(
-        title="kubectl fathom watch movies", code_format=_FONTS.sub("", CONSOLE_SVG_FORMAT), unique_id="watch"
-    )
+    drawn = console.export_svg(title="kubectl fathom watch movies", unique_id="watch")
+    return _FONTS.sub("", drawn)
 
 
 def main() -> None:

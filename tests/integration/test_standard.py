@@ -139,8 +139,7 @@ def test_a_gateway_that_does_not_exist_is_asked_for(shop: Namespace) -> None:
 def test_two_pods_or_more_have_a_disruption_budget(shop: Namespace, hands: KServe) -> None:
     model = movies(shop, replicas=2, autoscaling={"maxReplicas": 4, "metric": "CPU", "target": 70})
     train(model)
-    until("it is deployed", lambda: model.children("InferenceService"))
-    [budget] = model.children("PodDisruptionBudget")
+    [budget] = until("it has a budget", lambda: model.children("PodDisruptionBudget"))
     assert budget["spec"]["maxUnavailable"] == 1
     [service] = model.children("InferenceService")
     assert service["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "hpa"

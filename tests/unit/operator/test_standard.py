@@ -166,6 +166,12 @@ def test_the_header_leads_to_a_version_before_it_has_any_weight() -> None:
     assert phase(cluster.looks(3602, 3603)) == ("Stepping", 10)
 
 
+def test_a_rule_has_one_match_else_the_gateway_api_rewrites_no_path() -> None:
+    cluster = Cluster.rolling(OLD, NEW)
+    cluster.look()
+    assert {len(rule["matches"]) for rule in cluster.rules} == {1}
+
+
 def test_a_shadow_gets_copies_and_no_requests() -> None:
     rollout = {"shadow": {"weight": 20, "duration": "1m"}, "steps": steps(10, pause="30s")}
     cluster = Cluster.rolling(OLD, NEW, serving={"mode": "Standard", "rollout": rollout})

@@ -67,7 +67,10 @@ def http_route(
     path = path_of(owner, reference)
     spec: Obj = {
         "parentRefs": [parent],
-        "rules": [*(_named(owner, path, share) for share in shares), _shared(owner, path, shares)],
+        "rules": [
+            *(_named(owner, path, share.version, name) for share in shares for name in names(share)),
+            _shared(owner, path, shares),
+        ],
     }
     if reference and reference.hostname:
         spec["hostnames"] = [reference.hostname]
@@ -84,10 +87,14 @@ def names(share: Share) -> list[str]:
     return [share.role, share.version.name, *([digest] if digest else [])]
 
 
-def _named(owner: Owner, path: str, share: Share) -> Obj:
-    headers = [[{"type": "Exact", "name": HEADER, "value": name}] for name in names(share)]
-    matches = [_match(path) | {"headers": header} for header in headers]
-    return {"matches": matches, **_filters(path, []), "backendRefs": [_to(owner, share.version, 1)]}
+def _named(owner: Owner, path: str, version: Version, name: str) -> Obj:
+    """Return the rule for one name: with a rewritten path a rule may have one match only."""
+    header = {"type": "Exact", "name": HEADER, "value": name}
+    return {
+        "matches": [_match(path) | {"headers": [header]}],
+        **_filters(path, []),
+        "backendRefs": [_to(owner, version, 1)],
+    }
 
 
 def _shared(owner: Owner, path: str, shares: list[Share]) -> Obj:
