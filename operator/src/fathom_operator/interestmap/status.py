@@ -102,7 +102,7 @@ def _pairs(counts: Tally) -> Pairs:
 def _outcomes(stands: WorkState) -> list[Outcome]:
     """Return the last words of the pods, by index."""
     pods = latest_by_index(stands.pods)
-    return [pods[i].outcome for i in sorted(pods) if pods[i].outcome is not None]  # type: ignore[misc]
+    return [outcome for i in sorted(pods) if (outcome := pods[i].outcome) is not None]
 
 
 def _together(outcomes: Iterable[Outcome]) -> dict[str, float]:

@@ -26,8 +26,8 @@ def plan_bulk(task: PlanBulkTask, shard: int) -> Outcome:
     recent = recently(Lessons.read(storage.existing(task.transitions), clusters), clusters)
     decoding = Decoding(task.samples, batch=task.batch_size)
     # The small planner was never taught to read where users went lately.
-    told = {} if reading.asked(task.planner).brief else {"recent": recent}
-    planner = reading.planner(task.planner, task.trained, clusters, decoding, **told)
+    told = None if reading.asked(task.planner).brief else recent
+    planner = reading.planner(task.planner, task.trained, clusters, decoding, told)
     folder = storage.resolve(task.output)
     with reporter() as report:
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from fathom.serendipity import opening, small_planner
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.events import Events
 from fathom.serendipity.planner import LanguagePlanner
-from fathom.serendipity.planning import Decoding
+from fathom.serendipity.planning import Decoding, Pair
 from fathom.serendipity.prompts import Style
 from fathom.storage import Location
 from fathom_api.interest_tasks import AnyInteractions, AnyPlanner
@@ -71,15 +72,21 @@ def asked(given: AnyPlanner) -> Style:
 
 
 def planner(
-    given: AnyPlanner, trained: str | None, known: Clusters, decoding: Decoding, **recent: object
+    given: AnyPlanner,
+    trained: str | None,
+    known: Clusters,
+    decoding: Decoding,
+    recent: Mapping[Pair, str] | None = None,
 ) -> LanguagePlanner:
     """Return the planner that was taught, in the folder `trained`, or the one that is `given`.
+
+    `recent` says where users of a pair went lately.
 
     Raises:
         InvalidInputError: it cannot be opened.
     """
     model = AnyModel(uri=trained or given.model)
-    return opening.open_planner(model, known, style=asked(given), decoding=decoding, **recent)  # type: ignore[arg-type]
+    return opening.open_planner(model, known, style=asked(given), decoding=decoding, recent=recent)
 
 
 def digest(folder: str) -> str:

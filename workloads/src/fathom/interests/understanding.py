@@ -18,7 +18,7 @@ from fathom.captioning import engines, media
 from fathom.captioning.engines import Answer, Engine, Question
 from fathom.captioning.media import Clip
 from fathom.captioning.media.unusable import UnusableMediaError
-from fathom.captioning.sources import open_source
+from fathom.captioning.sources import SourceReader, open_source
 from fathom.errors import InvalidInputError
 from fathom.interests import reading, summaries
 from fathom.interests.reading import identity, outcome
@@ -96,11 +96,11 @@ def _shown(task: UnderstandTask, clusters: Sequence[Cluster]) -> Iterator[list[_
         ]
 
 
-def _clips(task: UnderstandTask, reader: object, rows: list[int]) -> dict[int, tuple[Clip, str]]:
+def _clips(task: UnderstandTask, reader: SourceReader, rows: list[int]) -> dict[int, tuple[Clip, str]]:
     """Return the media of `rows` and their digests; what cannot be read is passed over, the log says why."""
     found: dict[int, tuple[Clip, str]] = {}
     for start, stop in ranges(rows):
-        for item in reader.items(start, stop):  # type: ignore[attr-defined]
+        for item in reader.items(start, stop):
             if item.row not in rows:
                 continue
             try:
