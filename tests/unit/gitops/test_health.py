@@ -44,7 +44,7 @@ def test_argo_cd(seen: Any, health: str, _flux: str | None) -> None:
     assert message
 
 
-@pytest.mark.parametrize("kind", ["RecModel", "CaptionJob", "Backfill"])
+@pytest.mark.parametrize("kind", ["RecModel", "CaptionJob", "Backfill", "InterestMap"])
 @pytest.mark.parametrize(("seen", "_argo", "state"), CASES)
 def test_flux(seen: Any, _argo: str, state: str | None, kind: str) -> None:
     assert flux_state(seen, kind) == state
