@@ -70,5 +70,6 @@ def test_argo_cd_is_taught_all_kinds() -> None:
     [config] = built("argocd")
     lua = (GITOPS / "argocd" / "health.lua").read_text()
     prefix = "resource.customizations.health.fathom.dev_"
-    assert config["data"] == {f"{prefix}{kind}": lua for kind in ("CaptionJob", "RecModel", "Backfill")}
+    kinds = ("CaptionJob", "RecModel", "Backfill", "InterestMap")
+    assert config["data"] == {f"{prefix}{kind}": lua for kind in kinds}
     assert config["metadata"]["name"] == "argocd-cm"
