@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from builders.manifests import ABSENT, Manifest, caption_job, rec_model, steps
+from builders.manifests import ABSENT, Manifest, backfill, caption_job, rec_model, steps
 from builders.map_refusals import MAP_BOUNDS, MAP_RULES
 from builders.refusal import Refusal
 
@@ -234,6 +234,24 @@ BOUNDS = (
         "Duplicate value",
     ),
     *MAP_BOUNDS,
+    Refusal(
+        "a window of no hours",
+        backfill(spec__pace={"window": "at night"}),
+        "pace.window",
+        "should match",
+    ),
+    Refusal(
+        "more than all of the gallery",
+        backfill(spec__target=101),
+        "target",
+        "less than or equal to 100",
+    ),
+    Refusal(
+        "a limit for the probes that is no share",
+        backfill(spec__probes={"queries": "pvc://data/q.parquet", "stopIf": {"recallDrop": "a bit"}}),
+        "probes.stopIf.recallDrop",
+        "should match",
+    ),
 )
 
 RULES = (
@@ -554,4 +572,37 @@ RULES = (
         "validation and test leave less than half of the interactions to train on: lower one of them",
     ),
     *MAP_RULES,
+    Refusal(
+        "the same model twice",
+        backfill(spec__to__model="pvc://models/old"),
+        "to.model",
+        "spec.from.model and spec.to.model are the same, so there is nothing to replace: name the new "
+        "model in spec.to.model",
+    ),
+    Refusal(
+        "a gallery that is written over",
+        backfill(spec__output__uri="pvc://media/items.parquet"),
+        "output.uri",
+        "spec.output.uri must not be the gallery itself: choose a folder of its own",
+    ),
+    Refusal(
+        "popularity that nobody has counted",
+        backfill(spec__order={"policy": "Popularity"}),
+        "order.column",
+        "policies Age, Popularity and QueryFrequency need spec.order.column, and no other has one: name "
+        "the column, or change the policy",
+    ),
+    Refusal(
+        "means of classes that nobody has named",
+        backfill(spec__order={"policy": "ClassMeanDistance"}),
+        "order.policy",
+        "policy ClassMeanDistance needs classes: name their column in spec.compatibility.labels, or "
+        "change spec.order.policy",
+    ),
+    Refusal(
+        "an order by queries without queries",
+        backfill(spec__order={"policy": "QueryBoundary"}),
+        "order.policy",
+        "policy QueryBoundary needs queries: give some in spec.probes, or change spec.order.policy",
+    ),
 )

@@ -13,15 +13,21 @@ from demo.kube import Object
 from demo.steps import load
 from demo.steps.ask import Ingress, ingress
 from demo.waiting import wait_for
+from fathom_api.backfill_status import BackfillStatus
 from fathom_api.captionjob import CaptionJobStatus
 from fathom_api.conditions import ConditionType
 from fathom_api.interestmap import InterestMapStatus
 from fathom_api.meta import Labels
 from fathom_api.recmodel import RecModelStatus
 
-KINDS = {"captionjob": CaptionJobStatus, "recmodel": RecModelStatus, "interestmap": InterestMapStatus}
+KINDS = {
+    "captionjob": CaptionJobStatus,
+    "recmodel": RecModelStatus,
+    "backfill": BackfillStatus,
+    "interestmap": InterestMapStatus,
+}
 LEASE = "fathom-operator"
-Status = CaptionJobStatus | RecModelStatus | InterestMapStatus
+Status = CaptionJobStatus | RecModelStatus | BackfillStatus | InterestMapStatus
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from fathom_api.types import (
     ColumnName,
     CronSchedule,
     DatasetUri,
-    EncoderUri,
     IntOrPercent,
     ObjectName,
     Percent,
     PlannerUri,
+    SentenceEncoderUri,
     Unique,
 )
 
@@ -106,7 +106,7 @@ class Clusters(ApiModel):
         "the mean divided by it.",
     )
     mix: Mix = Field(default_factory=Mix, description="What items are alike by.")
-    encoder: EncoderUri = Field(
+    encoder: SentenceEncoderUri = Field(
         default="fathom://lsa",
         description="Sentence encoder of captions: `fathom://lsa`, latent semantic analysis of their words, "
         "or `hf://organisation/name` or `pvc://claim/path` in Hugging Face's format.",
