@@ -233,7 +233,6 @@ BOUNDS = (
         "evaluation.controls",
         "Duplicate value",
     ),
-    *MAP_BOUNDS,
     Refusal(
         "a window of no hours",
         backfill(spec__pace={"window": "at night"}),
@@ -252,6 +251,7 @@ BOUNDS = (
         "probes.stopIf.recallDrop",
         "should match",
     ),
+    *MAP_BOUNDS,
 )
 
 RULES = (
@@ -571,7 +571,6 @@ RULES = (
         "data.split",
         "validation and test leave less than half of the interactions to train on: lower one of them",
     ),
-    *MAP_RULES,
     Refusal(
         "the same model twice",
         backfill(spec__to__model="pvc://models/old"),
@@ -605,4 +604,5 @@ RULES = (
         "order.policy",
         "policy QueryBoundary needs queries: give some in spec.probes, or change spec.order.policy",
     ),
+    *MAP_RULES,
 )

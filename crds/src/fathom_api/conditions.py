@@ -22,8 +22,8 @@ class ConditionType(StrEnum):
     TRAINED = "Trained"
     GATE_PASSED = "GatePassed"
     SERVING = "Serving"
-    PUBLISHED = "Published"
     COMPATIBLE = "Compatible"
+    PUBLISHED = "Published"
 
 
 class Reason(StrEnum):
@@ -42,12 +42,6 @@ class Reason(StrEnum):
     EVALUATING = "Evaluating"
     DEPLOYING = "Deploying"
     ROLLING_OUT = "RollingOut"
-    CLUSTERING = "Clustering"
-    UNDERSTANDING = "Understanding"
-    COUNTING_TRANSITIONS = "CountingTransitions"
-    PLANNING_PAIRS = "PlanningPairs"
-    GATING = "Gating"
-    PUBLISHING = "Publishing"
     ESTIMATING = "Estimating"
     AWAITING_APPROVAL = "AwaitingApproval"
     PAIRING = "Pairing"
@@ -55,6 +49,12 @@ class Reason(StrEnum):
     MOVING = "Moving"
     OUTSIDE_WINDOW = "OutsideWindow"
     COMPLETING = "Completing"
+    CLUSTERING = "Clustering"
+    UNDERSTANDING = "Understanding"
+    COUNTING_TRANSITIONS = "CountingTransitions"
+    PLANNING_PAIRS = "PlanningPairs"
+    GATING = "Gating"
+    PUBLISHING = "Publishing"
     # done
     PUBLISHED = "Published"
     COMPLETE = "Complete"
@@ -102,13 +102,6 @@ MEANING: Final[Mapping[Reason, str]] = {
     Reason.EVALUATING: "The trained rankers are measured on the test split.",
     Reason.DEPLOYING: "The first version is being brought up.",
     Reason.ROLLING_OUT: "A candidate gets a part of the requests.",
-    Reason.CLUSTERING: "Items become interest clusters.",
-    Reason.UNDERSTANDING: "The multimodal LLM says what each cluster is about.",
-    Reason.COUNTING_TRANSITIONS: "Users' sequences become transitions between clusters to learn from.",
-    Reason.PLANNING_PAIRS: "The planner is asked about each pair of clusters.",
-    Reason.GATING: "The new table is measured and judged.",
-    Reason.PUBLISHING: "The table is put in the place where rankers look.",
-    Reason.PUBLISHED: "A table is in the place where rankers look.",
     Reason.ESTIMATING: "The gallery's items are counted and the new model is timed on a few of them.",
     Reason.AWAITING_APPROVAL: "`spec.approve` is false: `status.estimate` says what it will take. Set it to "
     "true to go on.",
@@ -117,6 +110,13 @@ MEANING: Final[Mapping[Reason, str]] = {
     Reason.MOVING: "Items are embedded by the new model; both are searched together.",
     Reason.OUTSIDE_WINDOW: "Items move in the hours of `spec.pace.window` only; it goes on by itself.",
     Reason.COMPLETING: "What came or changed meanwhile is embedded, and checked that nothing is missing.",
+    Reason.CLUSTERING: "Items become interest clusters.",
+    Reason.UNDERSTANDING: "The multimodal LLM says what each cluster is about.",
+    Reason.COUNTING_TRANSITIONS: "Users' sequences become transitions between clusters to learn from.",
+    Reason.PLANNING_PAIRS: "The planner is asked about each pair of clusters.",
+    Reason.GATING: "The new table is measured and judged.",
+    Reason.PUBLISHING: "The table is put in the place where rankers look.",
+    Reason.PUBLISHED: "A table is in the place where rankers look.",
     Reason.COMPLETE: "All is done.",
     Reason.TARGET_REACHED: "As much as `spec.target` has moved. Raise it to go on, lower it to roll back.",
     Reason.ROLLED_BACK: "`spec.target` is below what has moved: the rest is answered by the old model again.",

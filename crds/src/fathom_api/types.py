@@ -60,6 +60,19 @@ ModelUri = Annotated[
     ),
 ]
 
+#: What turns an item or a query into a vector; `fathom://` names one of those that Fathom brings with it.
+EncoderUri = Annotated[
+    str,
+    StringConstraints(
+        pattern=rf"^(hf://[^/\s]+/[^/\s]+|pvc://{_DNS_SUBDOMAIN}/[^\s]+|fathom://[a-z0-9][a-z0-9./-]*)$",
+        max_length=1024,
+    ),
+    Field(
+        description="Where an embedding model lies: `hf://organisation/name`, `pvc://claim/path`, or "
+        "`fathom://name`, one that Fathom brings with it."
+    ),
+]
+
 #: A sentence encoder.
 SentenceEncoderUri = Annotated[
     str,
@@ -74,19 +87,6 @@ PlannerUri = Annotated[
     StringConstraints(
         pattern=rf"^(hf://[^/\s]+/[^/\s]+|pvc://{_DNS_SUBDOMAIN}/[^\s]+|fathom://small-planner)$",
         max_length=1024,
-    ),
-]
-
-#: What turns an item or a query into a vector; `fathom://` names one of those that Fathom brings with it.
-EncoderUri = Annotated[
-    str,
-    StringConstraints(
-        pattern=rf"^(hf://[^/\s]+/[^/\s]+|pvc://{_DNS_SUBDOMAIN}/[^\s]+|fathom://[a-z0-9][a-z0-9./-]*)$",
-        max_length=1024,
-    ),
-    Field(
-        description="Where an embedding model lies: `hf://organisation/name`, `pvc://claim/path`, or "
-        "`fathom://name`, one that Fathom brings with it."
     ),
 ]
 

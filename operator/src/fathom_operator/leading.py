@@ -118,8 +118,8 @@ class Leading:
         reconcilers: dict[str, Reconciles] = {
             "CaptionJob": Reconciler(self._kube, CaptionJobController(platform, self._reports)),
             "RecModel": Reconciler(self._kube, RecModelController(platform, self._reports)),
-            "InterestMap": Reconciler(self._kube, InterestMapController(platform, self._reports)),
             "Backfill": Reconciler(self._kube, BackfillController(platform, self._reports)),
+            "InterestMap": Reconciler(self._kube, InterestMapController(platform, self._reports)),
         }
         self._workers = Workers(
             self._queue, reconcilers, self._dependencies, self._metrics, self._reports.forget

@@ -34,8 +34,8 @@ class Resource:
 
 CAPTION_JOBS: Final = Resource(GROUP, VERSION, "captionjobs", "CaptionJob")
 REC_MODELS: Final = Resource(GROUP, VERSION, "recmodels", "RecModel")
-INTEREST_MAPS: Final = Resource(GROUP, VERSION, "interestmaps", "InterestMap")
 BACKFILLS: Final = Resource(GROUP, VERSION, "backfills", "Backfill")
+INTEREST_MAPS: Final = Resource(GROUP, VERSION, "interestmaps", "InterestMap")
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 JOB_SETS: Final = Resource("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet")
 TRAIN_JOBS: Final = Resource("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob")
