@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from builders.interests import ScriptedPlanner, onward, tree
+from builders.trees import ScriptedPlanner, onward, tree
 
 from fathom.errors import InvalidInputError
 from fathom.serendipity import bulk

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.interests import tree
+from builders.trees import tree
 
 from fathom.errors import InvalidInputError
 from fathom.serendipity import balanced, clusters, matching, naming

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from builders.interests import tree
+from builders.trees import tree
 
 from fathom.errors import InvalidInputError
 from fathom.serendipity import guide, table

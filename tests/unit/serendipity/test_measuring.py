@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.interests import ScriptedPlanner, journeys_of, onward, tree
+from builders.trees import ScriptedPlanner, journeys_of, onward, tree
 
 from fathom.serendipity import bulk, gates, measuring, transitions
 from fathom.serendipity.answers import Answer

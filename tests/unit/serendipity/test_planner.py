@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.interests import journeys_of, tree
+from builders.trees import journeys_of, tree
 from transformers import AutoModelForCausalLM
 
 from fathom.errors import InvalidInputError

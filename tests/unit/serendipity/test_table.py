@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from builders.interests import tree
+from builders.trees import tree
 
 from fathom.errors import InvalidInputError
 from fathom.serendipity import table

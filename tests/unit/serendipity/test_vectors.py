@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from builders.interests import journeys_of, tree
+from builders.trees import journeys_of, tree
 
 from fathom.errors import InvalidInputError
 from fathom.serendipity import vectors
