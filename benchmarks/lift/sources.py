@@ -123,14 +123,15 @@ def metadata(found: Dataset) -> Tokens:
 def vectors(folder: Path, found: Dataset) -> tuple[list[str], Floats]:
     """Return the items and vectors [n, WIDTH] of their posters: whitened principal components.
 
-    The encoder is the captioner's, as ImageNet left it; the components are those of the posters alone. They
-    are kept in `folder`.
+    The encoder is the captioner's, as ImageNet left it, style included; each of its channels is standardised,
+    and the components are those of the posters alone. They are kept in `folder`.
     """
     path = folder / "vectors.npz"
     items = found.table("items", ["item_id"])["item_id"].to_pylist()
     if not path.is_file():
         seen = _seen(found)
-        left, values, _ = np.linalg.svd(seen - seen.mean(axis=0), full_matrices=False)
+        seen = (seen - seen.mean(axis=0)) / (seen.std(axis=0) + 1e-3)
+        left, values, _ = np.linalg.svd(seen, full_matrices=False)
         np.savez(path, vectors=(left[:, :WIDTH] * np.sqrt(len(seen))).astype(np.float32), values=values)
     return items, np.load(path)["vectors"]
 
@@ -159,13 +160,18 @@ def _numbered(said: dict[str, list[str]]) -> Tokens:
 
 
 def _seen(found: Dataset) -> Floats:
-    """Return what the encoder sees in each poster, averaged over it [n, 1280]."""
+    """Return what the encoder sees in each poster, averaged over it [n, width]."""
     import torch
     from PIL import Image
 
-    from fathom.captioning.models.vision import IMAGE_SIZE, EfficientNetLiteConfig, EfficientNetLiteModel
+    from fathom.captioning.models.vision import (
+        IMAGE_SIZE,
+        STYLED,
+        EfficientNetLiteConfig,
+        EfficientNetLiteModel,
+    )
 
-    model = EfficientNetLiteModel(EfficientNetLiteConfig()).eval()
+    model = EfficientNetLiteModel(EfficientNetLiteConfig(style=True, hidden_size=STYLED)).eval()
     model.load_imagenet()
     pictures = found.table("items", ["image"])["image"].to_pylist()
     parts: list[Floats] = []
