@@ -129,10 +129,10 @@ def vectors(folder: Path, found: Dataset) -> tuple[list[str], Floats]:
     path = folder / "vectors.npz"
     items = found.table("items", ["item_id"])["item_id"].to_pylist()
     if not path.is_file():
-        seen = _seen(found)
-        seen = (seen - seen.mean(axis=0)) / (seen.std(axis=0) + 1e-3)
-        left, values, _ = np.linalg.svd(seen, full_matrices=False)
-        np.savez(path, vectors=(left[:, :WIDTH] * np.sqrt(len(seen))).astype(np.float32), values=values)
+        given = seen(found.table("items", ["image"])["image"].to_pylist())
+        standard = (given - given.mean(axis=0)) / (given.std(axis=0) + 1e-3)
+        left, values, _ = np.linalg.svd(standard, full_matrices=False)
+        np.savez(path, vectors=(left[:, :WIDTH] * np.sqrt(len(given))).astype(np.float32), values=values)
     return items, np.load(path)["vectors"]
 
 
@@ -159,8 +159,8 @@ def _numbered(said: dict[str, list[str]]) -> Tokens:
     return Tokens(names, {item: {place[name]: 1.0 for name in own} for item, own in said.items()})
 
 
-def _seen(found: Dataset) -> Floats:
-    """Return what the encoder sees in each poster, averaged over it [n, width]."""
+def seen(pictures: list[bytes]) -> Floats:
+    """Return what the encoder sees in each of `pictures`, averaged over it [n, width]."""
     import torch
     from PIL import Image
 
@@ -173,7 +173,6 @@ def _seen(found: Dataset) -> Floats:
 
     model = EfficientNetLiteModel(EfficientNetLiteConfig(style=True, hidden_size=STYLED)).eval()
     model.load_imagenet()
-    pictures = found.table("items", ["image"])["image"].to_pylist()
     parts: list[Floats] = []
     for start in range(0, len(pictures), _BATCH):
         opened = [Image.open(io.BytesIO(p)).convert("RGB") for p in pictures[start : start + _BATCH]]

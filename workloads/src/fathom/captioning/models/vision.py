@@ -16,7 +16,7 @@ IMAGE_MEAN: Final = [127 / 255] * 3
 IMAGE_STD: Final = [128 / 255] * 3
 #: Channels of the last feature map.
 CHANNELS: Final = 1280
-#: The last block of each stage but the seventh, whose map is nearly the last, and the channels of all of them.
+#: The last block of each stage but the seventh, whose map is nearly the last, and the channels of them all.
 _STAGES: Final = (0, 2, 4, 7, 10, 14)
 _STAGE_CHANNELS: Final = 16 + 24 + 40 + 80 + 112 + 192
 #: Width of tokens that carry the picture's style.
@@ -40,8 +40,9 @@ class EfficientNetLiteModel(PreTrainedModel):
     """Pictures [B, 3, 224, 224] → tokens [B, grid², width], given as the only one of its hidden states.
 
     Style is the mean and the standard deviation of each channel over the maps of the stages before the last
-    (Huang & Belongie 2017, https://arxiv.org/abs/1703.06868). Tokens are standardised by `mean` and `deviation`, which `calibrate` sets: what all pictures have in
-    common is large, and a decoder that starts from nothing would first have to learn to look past it.
+    (Huang & Belongie 2017, https://arxiv.org/abs/1703.06868). Tokens are standardised by `mean` and
+    `deviation`, which `calibrate` sets: what all pictures have in common is large, and a decoder that starts
+    from nothing would first have to learn to look past it.
     """
 
     config_class = EfficientNetLiteConfig

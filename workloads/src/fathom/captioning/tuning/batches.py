@@ -52,7 +52,7 @@ def tower_steps(views: Views) -> int:
 def remembered_features(
     model: Any, processor: Any, prompt: str, views: Views, tick: Callable[[], None]
 ) -> Generator[Encode]:
-    """Run the frozen vision part once over each view of each picture; yield what makes batches from what it saw.
+    """Run the frozen vision part once over all views of pictures; yield what makes batches from what it saw.
 
     Within the block the model's vision part only passes on features [B, tokens, width] given as its pixels.
     """

@@ -43,7 +43,7 @@ class Views:
         return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self._flip and view % 2 else picture
 
     def drawn(self, media: list[int], *, training: bool) -> list[int]:
-        """Return the number of one view of each of `media`, drawn by torch's generator; the first, in tests."""
+        """Return the number of one view of each of `media`, drawn by torch's generator; else the first."""
         if self.count == 1 or not training:
             return [medium * self.count for medium in media]
         views = torch.randint(self.count, (len(media),)).tolist()
