@@ -291,6 +291,6 @@ class FineTune(ApiModel):
         default_factory=list[Augmentation],
         max_length=2,
         description="Learn from changed pictures too. Flip: mirrored; not where captions tell left from "
-        "right, or read letters. Crop: with up to a fifth of each side cut off, in four views of each picture.",
+        "right, or read letters. Crop: up to a fifth of each side cut off, in four views of each picture.",
     )
     seed: int = Field(default=0, ge=0, description="Seed of all that is random.")
