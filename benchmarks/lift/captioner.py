@@ -22,7 +22,7 @@ SAMPLES: Final = 32
 EPOCHS: Final = 3
 LEARNING_RATE: Final = 1e-3
 SEED: Final = 0
-SHARDS: Final = 2
+SHARDS: Final = 4
 
 
 def dataset(folder: Path, data: Path) -> Dataset:
