@@ -17,7 +17,7 @@ from fathom_api.captioning import ASPECT
 from fathom_api.tasks import CaptionTask, FeaturiseTask, FinetuneTask
 
 PROMPT: Final = "What kind of film is this, and of which decade?"
-SAMPLES: Final = 32
+SAMPLES: Final = 16
 #: Chosen by the loss on posters held out of those to learn from.
 EPOCHS: Final = 3
 LEARNING_RATE: Final = 1e-3
