@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -38,7 +39,7 @@ from PIL import Image
 from fathom import cpus
 from fathom.captioning import command, computing
 from fathom.captioning.engines import Question
-from fathom.captioning.engines.collating import collate
+from fathom.captioning.engines.collating import Buffers, collate
 from fathom.captioning.engines.transformers_engine import TransformersEngine
 from fathom.captioning.media import Clip
 from fathom.captioning.models import checkpoint
@@ -213,7 +214,7 @@ class Limit:
         parts = [p.inputs[1] for p in prepared]
         self._batches = {
             size: [
-                collate(parts[start : start + size], 0, prepared[0].inputs[0])
+                collate(parts[start : start + size], 0, prepared[0].inputs[0], Buffers())
                 for start in range(0, len(parts), size)
             ]
             for size in (8, 16, 32)
@@ -260,6 +261,20 @@ def attend(name: str, given: Given, orders: Connection) -> None:
         orders.send((len(said) / (time.perf_counter() - began), said))
 
 
+@contextmanager
+def _environment(**changed: str | None) -> Iterator[None]:
+    """Set variables for the processes that are started within; None unsets one."""
+    before = {name: os.environ.pop(name, None) for name in changed}
+    os.environ.update({name: value for name, value in changed.items() if value is not None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
 class Ways:
     """The ways, each in a process of its own: what one does to its memory is not the others' gain."""
 
@@ -268,7 +283,9 @@ class Ways:
         self._orders: dict[str, Connection] = {}
         for name in WAYS:
             ours, theirs = start.Pipe()
-            start.Process(target=attend, args=(name, given, theirs), daemon=True).start()
+            # What the captioner's image sets; and a daemon could not have processes of its own.
+            with _environment(GOMP_SPINCOUNT="20000" if name == "ours" else None):
+                start.Process(target=attend, args=(name, given, theirs)).start()
             ours.recv()
             self._orders[name] = ours
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,6 +110,8 @@ class Kube:
                 found = re.search(r"127\.0\.0\.1:(\d+) ->", line)
                 if not found:
                     raise KubeError(f"kubectl port-forward {target}: {line.strip() or 'ended at once'}")
+                # It writes a line for each connection: unread, some two thousand of them would stop it.
+                threading.Thread(target=process.stdout.read, daemon=True).start()
                 yield int(found[1])
             finally:
                 process.terminate()

@@ -427,17 +427,76 @@ RULES = (
         "weights must rise from step to step, as in 10, 50",
     ),
     Refusal(
-        "a canary where KServe splits no traffic",
-        rec_model(spec__serving={"mode": "Standard", "rollout": {"steps": steps(10)}}),
-        "serving.rollout.steps",
-        "canary steps need mode Knative: remove spec.serving.rollout.steps, or change spec.serving.mode",
-    ),
-    Refusal(
         "a shadow where nothing copies requests",
         rec_model(spec__serving__rollout={"steps": steps(10), "shadow": {}}),
         "serving.rollout.shadow",
-        "KServe copies no requests, so there is no shadow: remove spec.serving.rollout.shadow, and begin "
-        "with a step of weight 1",
+        "in mode Knative nothing copies requests, so there is no shadow: remove "
+        "spec.serving.rollout.shadow and "
+        "begin with a step of weight 1, or set spec.serving.mode to Standard",
+    ),
+    Refusal(
+        "a step of no requests where no header leads to the candidate",
+        rec_model(spec__serving__rollout={"steps": steps(0, 10)}),
+        "serving.rollout.steps",
+        "in mode Knative a candidate without requests cannot be reached: begin with a weight of 1, or set "
+        "spec.serving.mode to Standard",
+    ),
+    Refusal(
+        "a Gateway where Knative has an ingress of its own",
+        rec_model(spec__serving__gateway={"name": "public"}),
+        "serving.gateway",
+        "in mode Knative Knative's own ingress takes the requests: remove spec.serving.gateway, or set "
+        "spec.serving.mode to Standard",
+    ),
+    Refusal(
+        "pods that are kept where Knative stops them",
+        rec_model(spec__serving__rollout={"scaleDownDelay": "5m"}),
+        "serving.rollout.scaleDownDelay",
+        "in mode Knative Knative stops the pods of the version before: remove "
+        "spec.serving.rollout.scaleDownDelay",
+    ),
+    Refusal(
+        "fewer pods at most than at least",
+        rec_model(spec__serving={"replicas": 3, "autoscaling": {"maxReplicas": 2}}),
+        "serving.autoscaling.maxReplicas",
+        "autoscaling.maxReplicas must be at least replicas",
+    ),
+    Refusal(
+        "a scaler beside Knative's",
+        rec_model(spec__serving__autoscaling={"maxReplicas": 2, "scaler": "HPA"}),
+        "serving.autoscaling.scaler",
+        "in mode Knative Knative scales: remove spec.serving.autoscaling.scaler",
+    ),
+    Refusal(
+        "a metric that only Knative has",
+        rec_model(spec__serving={"mode": "Standard", "autoscaling": {"maxReplicas": 2, "metric": "RPS"}}),
+        "serving.autoscaling.metric",
+        "in mode Standard only CPU and Memory can be measured: change spec.serving.autoscaling.metric, or "
+        "use triggers of KEDA",
+    ),
+    Refusal(
+        "triggers that nobody reads",
+        rec_model(
+            spec__serving={"mode": "Standard", "autoscaling": {"maxReplicas": 2, "triggers": [{"type": "x"}]}}
+        ),
+        "serving.autoscaling.triggers",
+        "triggers are KEDA's: set spec.serving.autoscaling.scaler to KEDA, or remove triggers",
+    ),
+    Refusal(
+        "triggers and a metric",
+        rec_model(
+            spec__serving={
+                "mode": "Standard",
+                "autoscaling": {
+                    "maxReplicas": 2,
+                    "scaler": "KEDA",
+                    "metric": "CPU",
+                    "triggers": [{"type": "x"}],
+                },
+            }
+        ),
+        "serving.autoscaling.triggers",
+        "triggers say what is measured: remove metric and target, or triggers",
     ),
     Refusal(
         "a Job of no image",

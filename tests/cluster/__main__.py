@@ -69,7 +69,7 @@ def load(images: list[str]) -> None:
 
 @app.command()
 def add(addon: Annotated[str, typer.Argument(help=" or ".join(addons.ADDONS))]) -> None:
-    """Add what some tests need: Kueue, or the image of a server that speaks S3."""
+    """Add what some tests need: Kueue, Envoy Gateway, or the image of a server that speaks S3."""
     if addon not in addons.ADDONS:
         raise console.ClusterError(f"no add-on {addon!r}: choose from {', '.join(addons.ADDONS)}")
     addons.ADDONS[addon](_provider(), settings.from_env().cache)

@@ -1,4 +1,4 @@
-"""What some tests need beside the cluster: Kueue, which queues Jobs, and a server that speaks S3."""
+"""What some tests need beside the cluster: Kueue, a server that speaks S3, a Gateway API with Envoy."""
 
 import shutil
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from cluster import build, oci, systemimages, tools
-from cluster.components import KUEUE, S3_SERVER, Component
+from cluster import build, gatewayapi, oci, providers, systemimages, tools
+from cluster.components import ENVOY_GATEWAY, KUEUE, S3_SERVER, Component
 from cluster.console import step
 from cluster.kube import Kube
 from cluster.providers import Provider
@@ -42,6 +42,32 @@ def add_kueue(provider: Provider, cache: Path) -> None:
         _helm(
             provider, "upgrade", "--install", RELEASE, chart, *options, stdin=yaml.safe_dump(_values(image))
         )
+
+
+def add_envoy_gateway(provider: Provider, cache: Path) -> None:
+    """Install the Gateway API, Envoy Gateway and its GatewayClass, and wait until it serves."""
+    image = _image(provider, ENVOY_GATEWAY, "envoy-gateway", "/usr/local/bin/envoy-gateway", cache)
+    chart = build.location(ENVOY_GATEWAY, cache).chart("github.com/envoyproxy/gateway")
+    # The chart of the module is the one before its release: its values are a template.
+    values = ["--values", chart / "values.tmpl.yaml", "--values", "-"]
+    options = ["-n", gatewayapi.NAMESPACE, "--create-namespace", "--wait", "--timeout", "5m", *values]
+    wanted = yaml.safe_dump(gatewayapi.values(image))
+    # Where an engine reaches registries, Envoy Gateway's own Envoy is taken.
+    envoy = None if providers.docker_answers() else systemimages.ENVOY
+    with step("Installing Envoy Gateway"):
+        _helm(provider, "upgrade", "--install", gatewayapi.RELEASE, chart, *options, stdin=wanted)
+        Kube(provider.kubeconfig()).apply(gatewayapi.objects(envoy))
+
+
+def remove_envoy_gateway(provider: Provider) -> None:
+    """Uninstall Envoy Gateway; the kinds of the Gateway API stay, as Helm leaves them."""
+    kube = Kube(provider.kubeconfig())
+    with step("Removing Envoy Gateway"):
+        kube.kubectl(
+            "delete", "gateways.gateway.networking.k8s.io", "--all", "--all-namespaces", "--timeout=60s"
+        )
+        kube.kubectl("delete", "gatewayclass", gatewayapi.CLASS, "--ignore-not-found", "--timeout=60s")
+        _helm(provider, "uninstall", gatewayapi.RELEASE, "-n", gatewayapi.NAMESPACE, "--ignore-not-found")
 
 
 def remove_kueue(provider: Provider) -> None:
@@ -92,4 +118,8 @@ def _write(folder: Path, name: str, binary: Path, path: str) -> None:
     unfinished.rename(folder)
 
 
-ADDONS: dict[str, Callable[[Provider, Path], object]] = {"kueue": add_kueue, "s3-server": add_s3_server}
+ADDONS: dict[str, Callable[[Provider, Path], object]] = {
+    "kueue": add_kueue,
+    "s3-server": add_s3_server,
+    "envoy-gateway": add_envoy_gateway,
+}

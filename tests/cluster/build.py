@@ -76,7 +76,7 @@ def _build(component: Component, cache: Path) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=final.parent))
     try:
-        with step(f"Building {component.name} ({', '.join(component.binaries)})"):
+        with step(f"Building {component.name} ({', '.join(component.binaries) or 'manifests'})"):
             go = golang.find(cache)
             _compile(component, go, unfinished / "bin")
             _keep_manifests(component, go, unfinished / "manifests")
@@ -98,6 +98,8 @@ def _environment() -> dict[str, str]:
 
 def _compile(component: Component, go: Path, into: Path) -> None:
     into.mkdir(parents=True)
+    if not component.binaries:
+        return
     source = SOURCES / component.folder
     flags = ["-buildvcs=false", "-trimpath", "-ldflags", component.ldflags]
     # One call for all packages lets Go compile what they share once and side by side; its names are Go's own.

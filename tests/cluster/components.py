@@ -79,5 +79,20 @@ KUEUE = Component(
 )
 S3_SERVER = Component("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"})
 
+ENVOY_GATEWAY = Component(
+    "envoy-gateway",
+    {"envoy-gateway": "github.com/envoyproxy/gateway/cmd/envoy-gateway"},
+    charts={"github.com/envoyproxy/gateway": "charts/gateway-helm"},
+)
+# Its kinds alone, for an API server without nodes.
+GATEWAY_API = Component(
+    "gateway-api",
+    {},
+    module="envoy-gateway",
+    manifests={
+        "github.com/envoyproxy/gateway": ("charts/gateway-helm/charts/crds/crds/gatewayapi-crds.yaml",)
+    },
+)
+
 # In this order what others wait for is ready first.
 ALL = (ETCD, KUBERNETES, KUBECTL, PAUSE, KSERVE, KNATIVE, COREDNS, HELM)

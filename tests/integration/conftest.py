@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 import yaml
+from integration import gateways as gateway_controller
 from integration import operator_process
 from integration.evidence import evidence
+from integration.gateways import Gateways, gateway
 from integration.kserve import KServe, playing
 from integration.kube import Cluster, Namespace, Object
 from integration.operator_process import Operator, ready
 from integration.world import ROOT, prepared
 
 from cluster import api_server, build, settings
-from cluster.components import ETCD, KNATIVE, KSERVE, KUBECTL, KUBERNETES
+from cluster.components import ETCD, GATEWAY_API, KNATIVE, KSERVE, KUBECTL, KUBERNETES
 from cluster.manifests.source import documents
 
 #: A kubeconfig of an API server that is there already, to save its start while working on a test.
@@ -32,6 +34,8 @@ _SERVING = (
         "inferenceservices.serving.kserve.io",
     ),
     ("knative", "knative.dev/serving", "config/core/300-resources/*.json", "revisions.serving.knative.dev"),
+    ("gateway-api", "github.com/envoyproxy/gateway", "**/*.json", "gateways.gateway.networking.k8s.io"),
+    ("gateway-api", "github.com/envoyproxy/gateway", "**/*.json", "httproutes.gateway.networking.k8s.io"),
 )
 
 
@@ -42,7 +46,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     capture: Any = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else nullcontext():
-        build.ensure([ETCD, KUBERNETES, KUBECTL, KSERVE, KNATIVE], settings.from_env().cache)
+        build.ensure([ETCD, KUBERNETES, KUBECTL, KSERVE, KNATIVE, GATEWAY_API], settings.from_env().cache)
 
 
 @pytest.fixture(scope="session")
@@ -66,8 +70,8 @@ def cluster(kubeconfig: Path) -> Cluster:
 
 @pytest.fixture(scope="session")
 def kserve(cluster: Cluster) -> Cluster:
-    """Return the API server with the kinds of KServe and Knative; the tests play their controllers."""
-    built = build.ensure([KSERVE, KNATIVE], settings.from_env().cache)
+    """Return the API server with kinds of KServe, Knative, Gateway API; the tests play their controllers."""
+    built = build.ensure([KSERVE, KNATIVE, GATEWAY_API], settings.from_env().cache)
     for component, module, files, name in _SERVING:
         [crd] = [
             document
@@ -125,6 +129,14 @@ def hands(home: Namespace) -> Iterator[KServe]:
     """Yield KServe's controllers in the operator's namespace."""
     with playing(home) as kserve:
         yield kserve
+
+
+@pytest.fixture(scope="session")
+def gateways(home: Namespace) -> Iterator[Gateways]:
+    """Yield a controller of the Gateway API in the operator's namespace, where there is one Gateway."""
+    home.create(gateway("public"))
+    with gateway_controller.playing(home) as played:
+        yield played
 
 
 @pytest.hookimpl(wrapper=True)

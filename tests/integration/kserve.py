@@ -61,6 +61,7 @@ class KServe:
         problem = self.broken.get(_whose(predictor))
         if not self.namespace.find("Pod", f"{name}-predictor-0"):
             self._pod(service, problem)
+            self._endpoints(service, ready=problem is None)
         return {
             "conditions": [_ready(problem is None, problem or "")],
             "url": f"http://{name}.{self.namespace.name}.example.com",
@@ -77,6 +78,7 @@ class KServe:
                 "metadata": {
                     "name": f"{name}-predictor-0",
                     "labels": predictor["labels"],
+                    "annotations": predictor["annotations"],
                     "ownerReferences": [_owner(service)],
                 },
                 "spec": {field: predictor[field] for field in fields},
@@ -84,6 +86,24 @@ class KServe:
         )
         status = {"phase": "Running", "conditions": [_ready(problem is None)]}
         self.namespace.patch_status("Pod", f"{name}-predictor-0", status)
+
+    def _endpoints(self, service: Object, *, ready: bool) -> None:
+        """Say that the pod takes requests, as the controller of EndpointSlices does of a Service's pods."""
+        name = f"{service['metadata']['name']}-predictor"
+        self.namespace.create(
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {
+                    "name": name,
+                    "labels": {"kubernetes.io/service-name": name},
+                    "ownerReferences": [_owner(service)],
+                },
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": ["10.244.0.9"], "conditions": {"ready": ready}}],
+                "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+            }
+        )
 
     def _knative(self, service: Object) -> Object:
         name, predictor = service["metadata"]["name"], service["spec"]["predictor"]

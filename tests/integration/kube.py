@@ -31,6 +31,10 @@ _PATHS: Final = {
     "Lease": ("apis/coordination.k8s.io/v1", "leases"),
     "InferenceService": ("apis/serving.kserve.io/v1beta1", "inferenceservices"),
     "Revision": ("apis/serving.knative.dev/v1", "revisions"),
+    "Gateway": ("apis/gateway.networking.k8s.io/v1", "gateways"),
+    "HTTPRoute": ("apis/gateway.networking.k8s.io/v1", "httproutes"),
+    "EndpointSlice": ("apis/discovery.k8s.io/v1", "endpointslices"),
+    "PodDisruptionBudget": ("apis/policy/v1", "poddisruptionbudgets"),
     "ResourceQuota": ("api/v1", "resourcequotas"),
 }
 _TABLE: Final = "application/json;as=Table;v=v1;g=meta.k8s.io"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from builders.manifests import caption_job, rec_model
+from builders.manifests import caption_job, rec_model, steps
 from builders.outcomes import evaluated, succeeded
 from integration.kube import Cluster, Namespace
 from integration.operator_process import Operator, operator, ready
@@ -53,17 +54,22 @@ def without_kserve(bare: Path, tmp_path: Path) -> Iterator[tuple[Operator, Names
 
 
 @pytest.mark.parametrize(
-    ("mode", "lacking"),
+    ("serving", "lacking"),
     [
-        pytest.param("Knative", ["serving.kserve.io", "serving.knative.dev"], id="Knative needs both"),
-        pytest.param("Standard", ["serving.kserve.io"], id="Standard needs KServe alone"),
+        pytest.param({}, ["serving.kserve.io", "serving.knative.dev"], id="Knative needs both"),
+        pytest.param({"mode": "Standard"}, ["serving.kserve.io"], id="Standard needs KServe alone"),
+        pytest.param(
+            {"mode": "Standard", "rollout": {"steps": steps(10)}},
+            ["serving.kserve.io", "gateway.networking.k8s.io"],
+            id="steps in Standard mode need the Gateway API too",
+        ),
     ],
 )
 def test_without_kserve_a_model_is_trained_and_then_says_what_to_install(
-    without_kserve: tuple[Operator, Namespace], mode: str, lacking: list[str]
+    without_kserve: tuple[Operator, Namespace], serving: dict[str, Any], lacking: list[str]
 ) -> None:
     running, namespace = without_kserve
-    model = submit(namespace, rec_model(spec__serving__mode=mode))
+    model = submit(namespace, rec_model(spec__serving=serving))
     model.nodes.succeed(model.job("train"), succeeded("pvc://data/models"))
     model.nodes.succeed(model.job("evaluate"), evaluated(Captions=0.7))
 

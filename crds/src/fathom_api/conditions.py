@@ -51,6 +51,7 @@ class Reason(StrEnum):
     MISSING_CAPTION_JOB = "MissingCaptionJob"
     MISSING_SECRET = "MissingSecret"  # noqa: S105 - a reason, not a password
     MODE_NOT_INSTALLED = "ModeNotInstalled"
+    MISSING_GATEWAY = "MissingGateway"
     LAUNCHER_NOT_INSTALLED = "LauncherNotInstalled"
     JOB_FAILED = "JobFailed"
     TOO_MANY_FAILED_ITEMS = "TooManyFailedItems"
@@ -91,6 +92,8 @@ MEANING: Final[Mapping[Reason, str]] = {
     Reason.MISSING_SECRET: "A Secret is not there: create it, or correct its name.",
     Reason.MODE_NOT_INSTALLED: "The cluster lacks what `spec.serving.mode` needs: install it, "
     "or choose the other.",
+    Reason.MISSING_GATEWAY: "There is no Gateway to take the requests, or it is not clear which: create it, "
+    "or name it in `spec.serving.gateway`.",
     Reason.LAUNCHER_NOT_INSTALLED: "The cluster lacks the kind that `spec.training.launcher` names: install "
     "it, or choose another.",
     Reason.JOB_FAILED: "A Job failed more often than it may; the message has the pod's last words.",

@@ -21,15 +21,16 @@ from fathom_api.learning import (
     UserHistory,
 )
 from fathom_api.meta import ApiModel, StatusModel
-from fathom_api.pods import PodTemplate
 from fathom_api.rollout import Rollout, RolloutStatus, RolloutStep
 from fathom_api.rules import Rule
+from fathom_api.serving import Autoscaling, GatewayReference, GatewayStatus, Serving
 from fathom_api.types import CronSchedule, Timestamp, Unique
 
 __all__ = [
     "LOWER_IS_BETTER",
     "Arm",
     "ArmMetrics",
+    "Autoscaling",
     "CaptionsFeature",
     "Control",
     "Data",
@@ -38,6 +39,8 @@ __all__ = [
     "Features",
     "Gate",
     "GateVerdict",
+    "GatewayReference",
+    "GatewayStatus",
     "Metric",
     "Metrics",
     "RankerModel",
@@ -89,32 +92,6 @@ class Evaluation(ApiModel):
         "what the gate compares with is trained in any case.",
     )
     gate: Gate = Field(default_factory=Gate, description="What it must beat.")
-
-
-class Serving(PodTemplate):
-    """Where and how the ranker is served."""
-
-    RULES = (
-        Rule(
-            "self.mode != 'Standard' || self.rollout.steps.size() == 0",
-            "canary steps need mode Knative: remove spec.serving.rollout.steps, or change spec.serving.mode",
-            lambda serving: serving.mode != "Standard" or not serving.rollout.steps,
-            ".rollout.steps",
-        ),
-        Rule(
-            "!has(self.rollout.shadow)",
-            "KServe copies no requests, so there is no shadow: remove spec.serving.rollout.shadow, and begin "
-            "with a step of weight 1",
-            lambda serving: serving.rollout.shadow is None,
-            ".rollout.shadow",
-        ),
-    )
-
-    mode: Literal["Knative", "Standard"] = Field(
-        default="Knative", description="KServe deployment mode. Canary steps need Knative."
-    )
-    replicas: int = Field(default=1, ge=1, le=1000, description="Pods that are kept.")
-    rollout: Rollout = Field(default_factory=Rollout, description="How a new version takes over.")
 
 
 class RecModelSpec(ApiModel):
@@ -317,4 +294,7 @@ class RecModelStatus(StatusModel):
         default=None, description="When the schedule begins the next version."
     )
     url: str | None = Field(default=None, description="Where the model answers.")
+    gateway: GatewayStatus | None = Field(
+        default=None, description="What takes the requests in Standard mode, where there is a Gateway."
+    )
     last_progress_time: Timestamp | None = Field(default=None, description="When a pod last reported.")

@@ -17,7 +17,10 @@ class RolloutStep(ApiModel):
     """One step of a canary."""
 
     weight: int = Field(
-        ge=1, le=100, description="Share of the requests that the candidate gets, in percent."
+        ge=0,
+        le=100,
+        description="Share of the requests that the candidate gets, in percent. With 0, in Standard mode, it "
+        "gets those alone that name it in the header `x-fathom-version`; only a job or webhook judges then.",
     )
     pause: Duration = Field(
         default="30s", description="How long the candidate must stay ready at this weight, at least."
@@ -87,7 +90,13 @@ class Rollout(ApiModel):
     bake: Duration = Field(
         default="0s",
         description="How long the stable version is kept warm once the candidate has all requests, "
-        "ready to take them back. It keeps one in a hundred of them: Knative stops pods without any.",
+        "ready to take them back. In Knative mode it keeps one in a hundred of them: Knative stops pods "
+        "without any.",
+    )
+    scale_down_delay: Duration | None = Field(
+        default=None,
+        description="In Standard mode: how long the pods of the version before are kept once the rollout is "
+        "over; 30 s if unset.",
     )
     on_failure: Literal["Rollback", "Pause"] = Field(
         default="Rollback",

@@ -12,6 +12,7 @@ from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import InvalidError
 from fathom_operator.kube.resources import CHILD_KINDS, Obj, Resource
 from fathom_operator.plan import Children, Plan, ref
+from fathom_operator.traffic import share
 
 #: Kinds whose objects, like a Job's template, cannot change once they are there.
 _FIXED: Final = frozenset({"JobSet", "TrainJob", "TrainingRuntime"})
@@ -36,15 +37,15 @@ def changes(plan: Plan, children: Children) -> Iterator[Change]:
     that exists only these follow: parallelism, suspension and the checkpoint annotation.
     """
     for wanted in plan.desired:
-        existing = children.get(ref(wanted))
+        existing, kind = children.get(ref(wanted)), wanted["kind"]
         if existing is None:
             yield Change(wanted)
-        elif wanted["kind"] == "Job":
+        elif kind == "Job":
             if patch := job_patch(wanted, existing):
                 yield Change(wanted, patch)
-        elif wanted["kind"] in _FIXED:
+        elif kind in _FIXED:
             continue
-        elif (_spec_hash(existing), _share(existing)) != (_spec_hash(wanted), _share(wanted)):
+        elif (_spec_hash(existing), share(kind, existing)) != (_spec_hash(wanted), share(kind, wanted)):
             yield Change(wanted)
 
 
@@ -86,11 +87,6 @@ def _apply(kube: Kube, namespace: str, change: Change) -> None:
             kube.patch(resource, namespace, child["metadata"]["name"], change.patch)
     except InvalidError as error:
         raise RefusedError(error.message) from error
-
-
-def _share(obj: Obj) -> int | None:
-    """Return the canary's share of an InferenceService, which is not in the hash."""
-    return obj.get("spec", {}).get("predictor", {}).get("canaryTrafficPercent")
 
 
 def _spec_hash(obj: Obj) -> str | None:

@@ -17,7 +17,7 @@ from fathom_operator.http_server import listen
 from fathom_operator.identify import Identifier
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import KubeError
-from fathom_operator.kube.resources import INFERENCE_SERVICES, JOB_KINDS, OWN_KINDS, PODS, Obj
+from fathom_operator.kube.resources import HTTP_ROUTES, INFERENCE_SERVICES, JOB_KINDS, OWN_KINDS, PODS, Obj
 from fathom_operator.kube.watch import Watch
 from fathom_operator.metrics import Metrics
 from fathom_operator.owner import parent_key
@@ -123,7 +123,7 @@ class Leading:
         self._watches = [
             Watch(self._kube, resource, namespace, Labels.KIND, self.child_changed)
             for namespace in self._settings.namespaces or (None,)
-            for resource in (*JOB_KINDS.values(), PODS, INFERENCE_SERVICES)
+            for resource in (*JOB_KINDS.values(), PODS, INFERENCE_SERVICES, HTTP_ROUTES)
         ]
         for watch in self._watches:
             watch.start()

@@ -69,6 +69,8 @@ class PodView:
     #: Where it can be reached, and how often its containers were started again.
     ip: str = ""
     restarts: int = 0
+    #: Of the model bundle that it serves.
+    digest: str = ""
 
     @property
     def host(self) -> str:
@@ -156,6 +158,7 @@ def pod_view(pod: Obj) -> PodView:
         requests=_requests(pod.get("spec", {})),
         ip=status.get("podIP", ""),
         restarts=sum(s.get("restartCount", 0) for s in status.get("containerStatuses", [])),
+        digest=meta.get("annotations", {}).get(Annotations.DIGEST, ""),
     )
 
 

@@ -52,6 +52,18 @@ def test_a_broken_rule_is_told_with_its_fix(refusal: Refusal) -> None:
         pytest.param(rec_model(spec__serving__mode="Standard"), id="Standard mode, at once"),
         pytest.param(
             rec_model(
+                spec__serving={
+                    "mode": "Standard",
+                    "replicas": 2,
+                    "gateway": {"name": "public", "namespace": "infra", "hostname": "movies.example.com"},
+                    "autoscaling": {"maxReplicas": 5, "metric": "CPU", "target": 70},
+                    "rollout": {"shadow": {}, "steps": steps(0, 10), "bake": "5m", "scaleDownDelay": "1m"},
+                }
+            ),
+            id="Standard mode, behind a Gateway",
+        ),
+        pytest.param(
+            rec_model(
                 spec__features__captions=[{"captionJob": "catalog"}],
                 spec__evaluation__gate={"against": ["Serving", "WithoutCaptions"], "minDelta": 0.01},
             ),

@@ -27,7 +27,6 @@ class Namer:
     """Says a picture's colour; refuses white ones, and does `before` with each batch first."""
 
     concurrency = 1
-    shares_cpus = False
     decoding = "by eye"
 
     def __init__(self, before: Callable[[int], None] = lambda number: None) -> None:
@@ -41,6 +40,9 @@ class Namer:
 
     def prepare(self, question: Question) -> Prepared:
         return Prepared(question, "all", question.clip.frames[0].getpixel((0, 0)), 100)
+
+    def preparer(self) -> None:
+        return None
 
     def batch_size(self, group: Hashable) -> int:
         return 4

@@ -34,7 +34,6 @@ class Teller:
         self, size: int = 4, concurrency: int = 1, say: Callable[[str], Result] | None = None
     ) -> None:
         self.concurrency = concurrency
-        self.shares_cpus = concurrency == 1
         self.batches: list[int] = []
         self.prepared: Counter[str] = Counter()
         self._size = size
@@ -48,6 +47,9 @@ class Teller:
         text = f"{question.aspect}: {question.prompt} {frame.width}"
         self.prepared[text] += 1
         return Prepared(question, question.aspect, text, nbytes=1000)
+
+    def preparer(self) -> None:
+        return None
 
     def batch_size(self, group: Hashable) -> int:
         return self._size

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from builders.gitops import GITOPS, argo_health, flux_state
 
 from fathom_api import RecModelSpec
-
-GITOPS = Path(__file__).resolve().parents[3] / "examples" / "gitops"
 
 
 def obj(ready: str = "False", reconciling: str = "False", stalled: str = "False", **status: Any) -> Any:
@@ -41,28 +39,15 @@ CASES = [
 
 @pytest.mark.parametrize(("seen", "health", "_flux"), CASES)
 def test_argo_cd(seen: Any, health: str, _flux: str | None) -> None:
-    lupa = pytest.importorskip("lupa", reason="pip install lupa")
-    lua = lupa.LuaRuntime(register_eval=False)
-    lua.globals().obj = lua.table_from(seen, recursive=True)
-    said = lua.execute((GITOPS / "argocd" / "health.lua").read_text())
-    assert said["status"] == health
-    assert said["message"]
+    said, message = argo_health(seen)
+    assert said == health
+    assert message
 
 
 @pytest.mark.parametrize("kind", ["RecModel", "CaptionJob"])
 @pytest.mark.parametrize(("seen", "_argo", "state"), CASES)
 def test_flux(seen: Any, _argo: str, state: str | None, kind: str) -> None:
-    celpy = pytest.importorskip("celpy", reason="pip install cel-python")
-    _, sync = yaml.safe_load_all((GITOPS / "flux" / "sync.yaml").read_text())
-    [check] = [c for c in sync["spec"]["healthCheckExprs"] if c["kind"] == kind]
-    environment = celpy.Environment()
-    activation = {name: celpy.json_to_cel(value) for name, value in seen.items()}
-
-    def holds(expression: str) -> bool:
-        return bool(environment.program(environment.compile(expression)).evaluate(activation))
-
-    order = ("inProgress", "failed", "current")
-    assert next((name for name in order if holds(check[name])), None) == state
+    assert flux_state(seen, kind) == state
 
 
 def built(folder: str) -> list[dict[str, Any]]:

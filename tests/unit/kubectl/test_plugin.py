@@ -22,7 +22,14 @@ ROLLING: Obj = {
     "stage": "RollingOut",
     "stable": {"name": "v-old", "promotedAt": text(NOW)},
     "candidate": {"name": "v-new"},
-    "rollout": {"phase": "Stepping", "step": 1, "weight": 50, "stepStartedAt": text(NOW), "message": "so"},
+    "rollout": {
+        "phase": "Stepping",
+        "step": 1,
+        "weight": 50,
+        "startedAt": text(NOW),
+        "stepStartedAt": text(NOW),
+        "message": "so",
+    },
     "analysis": [RESULT],
 }
 PAUSED = ROLLING | {"rollout": ROLLING["rollout"] | {"phase": "Paused", "pausedBy": "User"}}
@@ -94,9 +101,38 @@ def test_status_of_what_only_serves_is_short() -> None:
 
 
 def test_watch_draws_until_the_rollout_is_over() -> None:
-    drawn = run(Api(ROLLING, ROLLING, PAUSED, SERVING), "watch", out=Terminal()).split("\033[H\033[J")
-    assert [frame.split()[1] for frame in drawn if frame] == ["RollingOut"] * 3 + ["Serving"]
-    assert "\033[31mFail\033[0m" in drawn[1]
+    drawn = run(Api(ROLLING, ROLLING, PAUSED, SERVING), "watch", out=Terminal())
+    start, *frames = drawn.split("\033[H")
+    assert [frame.split()[1].removesuffix("\033[K") for frame in frames[1:]] == ["RollingOut"] * 3 + [
+        "Serving"
+    ]
+    assert "\033[31mFail\033[0m" in frames[1]
+    assert (start, drawn[-6:]) == ("\033[?25l", "\033[?25h"), (
+        "the cursor is hidden meanwhile, and shown again"
+    )
+
+
+def test_watch_shows_the_cursor_again_where_it_is_interrupted() -> None:
+    out = Terminal()
+    with pytest.raises(RefusedError):
+        run(Api(ROLLING), "watch", "films", out=out)
+    assert out.getvalue().endswith("\033[?25h")
+
+
+def test_watch_shows_how_each_check_went_and_what_to_say_next() -> None:
+    after = RESULT | {"time": text(later(seconds=30)), "delta": 0.0005, "verdict": "Pass"}
+    drawn = run(Api(ROLLING, ROLLING | {"analysis": [after]}, SERVING), "watch")
+    assert "HARM SO FAR" in drawn
+    assert "█▃" in drawn.replace(" ", "")
+    assert "kubectl fathom pause|promote|abort movies" in drawn
+    assert "promoted in 0 min at the soonest" in drawn
+
+
+def test_colours_are_left_out_where_people_want_none() -> None:
+    out, api = Terminal(), Api(ROLLING)
+    fake: Any = api
+    Plugin(fake, "shop", out, lambda: later(hours=3), lambda _: None, no_colour=True).run("status", "movies")
+    assert "\033" not in out.getvalue()
 
 
 def test_watch_into_a_file_prints_what_changes_once() -> None:

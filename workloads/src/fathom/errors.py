@@ -8,3 +8,7 @@ class InvalidInputError(Exception):
         """Take a CamelCase `reason` for machines and a `message` with the fix for people."""
         super().__init__(message)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # It crosses processes; pickle would give the message for the reason.
+        return type(self), (self.reason, str(self))

@@ -28,6 +28,8 @@ class Sight:
     ready: bool
     #: Share of the requests that reach it, in percent; of the copies in a shadow.
     percent: int
+    #: Whether what shares the requests has taken that share in.
+    settled: bool = True
     #: Requests it has answered in this step.
     samples: int = 0
     #: Restarts of its containers in this step, of which there should be none.
@@ -82,6 +84,16 @@ class Case:
         return self.rollout.shadow.weight if self.status.step == SHADOW and self.rollout.shadow else 0
 
     @property
+    def reached(self) -> int:
+        """Return the share of the requests whose answers the candidate gives: none of the copies."""
+        return 0 if self.status.step == SHADOW else self.sight.percent
+
+    @property
+    def shared(self) -> bool:
+        """Return whether stable and candidate both get requests, or copies of them."""
+        return not self.baking and bool(self.weight or self.mirror)
+
+    @property
     def wait(self) -> float:
         """Return for how many seconds this step lasts at least."""
         if self.status.step == SHADOW:
@@ -100,7 +112,7 @@ class Case:
         self, action: Action, reason: str, message: str, look_again: float | None = None, **changes: object
     ) -> Decision:
         """Return a decision that leaves the candidate the share that it has in this step."""
-        status = self.status.model_copy(update={"weight": self.sight.percent, "message": message, **changes})
+        status = self.status.model_copy(update={"weight": self.reached, "message": message, **changes})
         return Decision(action, reason, message, status, self.weight, self.mirror, look_again)
 
 
@@ -209,11 +221,12 @@ def _resumed(case: Case) -> Decision | None:
 def _weight_not_there(case: Case) -> Decision | None:
     """Measure nothing, and count no time, before the requests are shared as they shall be."""
     wanted = case.mirror or case.weight
-    if case.sight.percent == wanted:
+    if case.sight.percent == wanted and case.sight.settled:
         return None
     phase = case.status.phase if case.status.paused_by else _phase(case)
     phase = "Promoting" if case.baking else phase
     message = f"waiting for {wanted} % of the requests to reach it"
+    message = message if case.sight.settled else _why(message, case.sight)
     return case.decision("Hold", "WaitingForWeight", message, phase=phase, step_started_at=None)
 
 
@@ -223,7 +236,8 @@ def _too_early(case: Case) -> Decision | None:
         return None
     started = case.status.step_started_at or text(case.now)
     phase = case.status.phase if case.status.paused_by else _phase(case)
-    message = f"{case.sight.percent} % of the requests reach it"
+    copies = "copies of " if case.status.step == SHADOW else ""
+    message = f"{copies}{case.sight.percent} % of the requests reach it"
     return case.decision("Hold", "Waiting", message, left, phase=phase, step_started_at=started)
 
 
@@ -231,7 +245,7 @@ def _inconclusive(case: Case) -> Decision | None:
     """Wait for what is not known yet, then ask people: never pass it, never guess."""
     unknown = [f"{r.metric}: {r.message}" for r in case.having("Inconclusive")]
     needed = samples_needed(case.rollout, case.status.step)
-    if case.results and not case.baking and case.sight.samples < needed:
+    if case.results and case.shared and case.sight.samples < needed:
         unknown.insert(0, f"{case.sight.samples:,} of {needed:,} requests")
     if not unknown:
         return None
@@ -282,7 +296,7 @@ def _to(case: Case, step: int, reason: str, message: str) -> Decision:
     message = f"{message} to {weight} %" if reason == "StepPassed" else message
     changes = {"phase": "Promoting" if last else "Stepping", "step": step, "step_started_at": None}
     status = case.status.model_copy(
-        update={**changes, "weight": case.sight.percent, "paused_by": None, "message": message}
+        update={**changes, "weight": case.reached, "paused_by": None, "message": message}
     )
     return Decision("Advance", reason, message, status, weight)
 
@@ -295,7 +309,7 @@ def _on_failure(case: Case, reason: str, message: str) -> Decision:
 
 def _taken_back(case: Case, reason: str, message: str) -> Decision:
     changes = {"phase": "RolledBack", "paused_by": None, "message": message[:1000], "step_started_at": None}
-    status = case.status.model_copy(update={**changes, "weight": case.sight.percent})
+    status = case.status.model_copy(update={**changes, "weight": case.reached})
     return Decision("Rollback", reason, message, status, 0)
 
 

@@ -91,7 +91,8 @@ def judge(rollout: Rollout, seen: Seen, now: datetime) -> list[AnalysisResult]:
 
 def level(rollout: Rollout) -> float:
     """Return the level of one metric in one step."""
-    stages = len(rollout.steps) + (rollout.shadow is not None) + (seconds(rollout.bake) > 0)
+    sharing = [step for step in rollout.steps if step.weight > 0]
+    stages = len(sharing) + (rollout.shadow is not None) + (seconds(rollout.bake) > 0)
     tested = [m for m in rollout.analysis if not m.dry_run and (m.metric or m.prometheus)]
     return (1 - rollout.confidence) / max(1, stages) / max(1, len(tested))
 
@@ -111,6 +112,9 @@ def _least_samples(metric: AnalysisMetric) -> int:
 
 
 def _is_told(metric: AnalysisMetric, rollout: Rollout, step: int) -> bool:
+    if SHADOW < step < len(rollout.steps) and rollout.steps[step].weight == 0:
+        # Those who ask for the candidate by name are no sample of those who do not.
+        return metric.job is not None or metric.webhook is not None
     if metric.metric is None:
         # There is no stable beside it to ask Prometheus about, and Jobs run at the steps.
         return metric.webhook is not None or step < len(rollout.steps)

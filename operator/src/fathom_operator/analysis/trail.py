@@ -17,6 +17,11 @@ from fathom_api.types import Timestamp
 LOOKS: Final = 120
 #: Changes of the share that are kept: a rollout has at most 20 steps, pauses and returns come on top.
 MOVES: Final = 200
+#: Commands that are kept of one rollout, the latest.
+TOLD: Final = 50
+#: Rollouts before the latest that are kept, and the looks of one metric that are kept of each.
+EARLIER: Final = 5
+_LOOKS_OF_EARLIER: Final = 30
 _LONGEST: Final = 300
 
 
@@ -45,8 +50,16 @@ class Move(StatusModel):
     weight: int
 
 
+class Told(StatusModel):
+    """What people told the rollout, and when it was seen."""
+
+    time: Timestamp
+    #: As `kubectl fathom` calls it: pause, resume, promote, abort.
+    command: str
+
+
 class Trail(StatusModel):
-    """One rollout, begin to end."""
+    """One rollout, begin to end, and those before it."""
 
     candidate: str = ""
     stable: str = ""
@@ -56,6 +69,11 @@ class Trail(StatusModel):
     ending: str = ""
     moves: list[Move] = Field(default_factory=list[Move])
     points: dict[str, list[Point]] = Field(default_factory=dict[str, list[Point]])
+    told: list[Told] = Field(default_factory=list[Told])
+    #: `status.obeyed` as it was last seen: what is new in it is a command.
+    obeyed: dict[str, str] = Field(default_factory=dict[str, str])
+    #: Rollouts before this one, oldest first, with fewer looks and none before themselves.
+    earlier: list[Trail] = Field(default_factory=list["Trail"])
 
     @property
     def going(self) -> bool:
@@ -69,10 +87,21 @@ class Trail(StatusModel):
             return self._ended(status, now) if self.going else self
         trail = self
         if not self.going or self.candidate != candidate.name:
-            trail = Trail(candidate=candidate.name, stable=stable.name, started_at=rollout.started_at or now)
+            trail = Trail(
+                candidate=candidate.name,
+                stable=stable.name,
+                started_at=rollout.started_at or now,
+                obeyed=status.obeyed,
+                earlier=self._as_earlier(now),
+            )
         move = Move(time=now, phase=rollout.phase, step=rollout.step, weight=rollout.weight)
         return trail.model_copy(
-            update={"moves": _moved(trail.moves, move), "points": trail._measured(status.analysis)}
+            update={
+                "moves": _moved(trail.moves, move),
+                "points": trail._measured(status.analysis),
+                "told": trail._heard(status, now),
+                "obeyed": status.obeyed,
+            }
         )
 
     def _ended(self, status: RecModelStatus, now: Timestamp) -> Trail:
@@ -89,8 +118,24 @@ class Trail(StatusModel):
                 "ending": ending[:_LONGEST],
                 "moves": _moved(self.moves, last),
                 "points": self._measured(status.analysis),
+                "told": self._heard(status, now),
+                "obeyed": status.obeyed,
             }
         )
+
+    def _as_earlier(self, now: Timestamp) -> list[Trail]:
+        """Return the rollouts before the one that begins, this one the last of them."""
+        if not self.candidate:
+            return []
+        points = {name: fewer(points, _LOOKS_OF_EARLIER) for name, points in self.points.items()}
+        # One that another candidate takes the place of has no end of its own in the status.
+        end = {"ended_at": now, "ending": "replaced by another candidate"} if self.going else {}
+        last = self.model_copy(update={**end, "points": points, "earlier": [], "obeyed": {}})
+        return [*self.earlier, last][-EARLIER:]
+
+    def _heard(self, status: RecModelStatus, now: Timestamp) -> list[Told]:
+        new = [word for word, value in status.obeyed.items() if self.obeyed.get(word) != value]
+        return [*self.told, *(Told(time=now, command=word) for word in sorted(new))][-TOLD:]
 
     def _measured(self, results: Iterable[AnalysisResult]) -> dict[str, list[Point]]:
         points = dict(self.points)
@@ -99,7 +144,7 @@ class Trail(StatusModel):
             if self.started_at is None or result.time < self.started_at:
                 continue  # Of the rollout before: its results stay in the status until this one measures.
             if not before or before[-1].time < result.time:
-                points[result.metric] = _thinned([*before, _point(result)])
+                points[result.metric] = fewer([*before, _point(result)], LOOKS)
         return points
 
 
@@ -131,11 +176,14 @@ def _short(number: float | None) -> float | None:
     return None if number is None else float(f"{number:.5g}")
 
 
-def _thinned(points: list[Point]) -> list[Point]:
-    """Return every other point of each run of one step and verdict, but its first and last, once many."""
-    if len(points) <= LOOKS:
-        return points
-    runs = [list(run) for _, run in groupby(points, key=lambda p: (p.step, p.verdict))]
-    kept = [p for run in runs for n, p in enumerate(run) if n % 2 == 0 or n == len(run) - 1]
-    # Verdicts that change at every look leave no runs to thin: then the oldest go.
-    return kept if len(kept) < len(points) else points[len(points) // 4 :]
+def fewer(points: list[Point], most: int) -> list[Point]:
+    """Return at most `most` points: every other one of each run of one step and verdict, but its ends.
+
+    What is left may be half as many as `most`.
+    """
+    while len(points) > most:
+        runs = [list(run) for _, run in groupby(points, key=lambda p: (p.step, p.verdict))]
+        kept = [p for run in runs for n, p in enumerate(run) if n % 2 == 0 or n == len(run) - 1]
+        # Verdicts that change at every look leave no runs to thin: then the oldest go.
+        points = kept if len(kept) < len(points) else points[len(points) // 4 :]
+    return points

@@ -51,6 +51,10 @@ TOKEN_REVIEWS: Final = Resource(
 )
 INFERENCE_SERVICES: Final = Resource("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService")
 REVISIONS: Final = Resource("serving.knative.dev", "v1", "revisions", "Revision")
+GATEWAYS: Final = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
+HTTP_ROUTES: Final = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 
 OWN_KINDS: Final = {resource.kind: resource for resource in (CAPTION_JOBS, REC_MODELS)}
 #: What runs pods of ours to an end.
@@ -59,5 +63,6 @@ CHILD_KINDS: Final = {
     resource.kind: resource
     for resource in (
         *JOB_KINDS.values(), TRAINING_RUNTIMES, CONFIG_MAPS, SERVICES, NETWORK_POLICIES, INFERENCE_SERVICES,
+        HTTP_ROUTES, DISRUPTION_BUDGETS,
     )
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,12 +15,15 @@ import kubernetes.config
 from kubernetes.config import ConfigException
 
 from fathom_api import Annotations, RecModelSpec, RecModelStatus
+from fathom_operator.analysis.trail import Trail
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import KubeError
-from fathom_operator.kube.resources import REC_MODELS, Obj
+from fathom_operator.kube.resources import CONFIG_MAPS, REC_MODELS, Obj
+from fathom_operator.kubectl.pages import history_page
 from fathom_operator.kubectl.view import history_lines, status_lines
 from fathom_operator.observation import parse_spec, parse_status
-from fathom_operator.times import Clock, utc_now
+from fathom_operator.recmodel.record import record_name, trail_in
+from fathom_operator.times import Clock, text, utc_now
 
 _MANAGER: Final = "kubectl-fathom"
 _COMMANDS: Final = {
@@ -34,7 +38,13 @@ _SHOWS: Final = {
     "watch": "show it until its rollout is over",
     "history": "show the versions that were served or rejected",
 }
+#: A picture is drawn over the one before, line by line: clearing the screen each second would flicker.
 _CLEAR: Final = "\033[H\033[J"
+_HOME: Final = "\033[H"
+_TO_END_OF_LINE: Final = "\033[K"
+_TO_END: Final = "\033[J"
+_HIDE_CURSOR: Final = "\033[?25l"
+_SHOW_CURSOR: Final = "\033[?25h"
 _SECONDS: Final = 1.0
 
 
@@ -51,9 +61,11 @@ class Plugin:
     out: TextIO
     clock: Clock = utc_now
     sleep: Callable[[float], None] = time.sleep
+    #: Of people who want none: https://no-color.org
+    no_colour: bool = False
 
-    def run(self, verb: str, name: str) -> None:
-        """Carry out a command.
+    def run(self, verb: str, name: str, output: str = "text") -> None:
+        """Carry out a command; `output` is the form of a history, text or html.
 
         Raises:
             RefusedError: it makes no sense now.
@@ -63,29 +75,60 @@ class Plugin:
             self._tell(verb, name)
         elif verb == "watch":
             self._watch(name)
+        elif verb == "history" and output == "html":
+            self.out.write(self._history_page(name))
         elif verb == "history":
             self._print(history_lines(self._status(self._get(name)), self.clock()))
         else:
-            self._print(self._lines(self._get(name), colour=self.out.isatty()))
+            self._print(self._lines(self._get(name)))
 
     def _watch(self, name: str) -> None:
         """Draw the status anew each second where there is a terminal; else print it whenever it changes."""
-        live, before, rolled = self.out.isatty(), list[str](), False
+        live = self.out.isatty()
+        try:
+            if live:
+                self.out.write(_HIDE_CURSOR + _CLEAR)
+            self._look_until_over(name, live=live)
+        finally:
+            if live:
+                self.out.write(_SHOW_CURSOR)
+                self.out.flush()
+
+    def _look_until_over(self, name: str, *, live: bool) -> None:
+        before: RecModelStatus | None = None
+        rolled = False
+        # What was measured before somebody watched; from here on it is seen as the operator sees it.
+        trail = self._measured_before(name)
         while True:
             obj = self._get(name)
-            lines = self._lines(obj, colour=live)
-            if live:
-                self.out.write(_CLEAR)
-            if live or lines != before:
-                self._print(lines)
-            before = lines
             status = self._status(obj)
+            trail = trail.see(status, text(self.clock()))
+            lines = self._lines(obj, trail)
+            if live:
+                self.out.write(_HOME + "".join(f"{line}{_TO_END_OF_LINE}\n" for line in lines) + _TO_END)
+                self.out.flush()
+            elif status != before:  # Not the lines: they tell the time.
+                self._print(lines)
+            before = status
             if rolled and status.rollout is None:
                 return
             rolled = rolled or status.rollout is not None
             if not rolled and status.stage in {"Serving", "Complete", "Rejected", "Failed"}:
                 return
             self.sleep(_SECONDS)
+
+    def _measured_before(self, name: str) -> Trail:
+        try:
+            return trail_in(self.kube.get(CONFIG_MAPS, self.namespace, record_name(name)))
+        except KubeError:
+            # Not everybody may read ConfigMaps; then the bars begin now. What else is wrong is said below.
+            return Trail()
+
+    def _history_page(self, name: str) -> str:
+        obj = self._get(name)
+        record = self.kube.get(CONFIG_MAPS, self.namespace, record_name(name))
+        title = f"{self.namespace}/{name}"
+        return history_page(title, _spec(obj), self._status(obj), trail_in(record), self.clock())
 
     def _tell(self, verb: str, name: str) -> None:
         status = self._status(self._get(name))
@@ -109,12 +152,10 @@ class Plugin:
             )
         return obj
 
-    def _lines(self, obj: Obj, *, colour: bool) -> list[str]:
-        spec, invalid = parse_spec(RecModelSpec, obj)
-        if spec is None:
-            raise RefusedError(f"the spec is of another version of Fathom than this plugin: {invalid}")
-        name = obj["metadata"]["name"]
-        return status_lines(name, spec, self._status(obj), self.clock(), colour=colour)
+    def _lines(self, obj: Obj, trail: Trail | None = None) -> list[str]:
+        colour = self.out.isatty() and not self.no_colour
+        name, status = obj["metadata"]["name"], self._status(obj)
+        return status_lines(name, _spec(obj), status, self.clock(), colour=colour, trail=trail)
 
     def _status(self, obj: Obj) -> RecModelStatus:
         return parse_status(RecModelStatus, obj)
@@ -124,6 +165,13 @@ class Plugin:
         self.out.flush()
 
 
+def _spec(obj: Obj) -> RecModelSpec:
+    spec, invalid = parse_spec(RecModelSpec, obj)
+    if spec is None:
+        raise RefusedError(f"the spec is of another version of Fathom than this plugin: {invalid}")
+    return spec
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     out = argparse.ArgumentParser(prog="kubectl fathom", description="Rollouts of RecModels.")
@@ -131,6 +179,14 @@ def parser() -> argparse.ArgumentParser:
     for verb, words in {**_SHOWS, **{verb: words for verb, (_, words) in _COMMANDS.items()}}.items():
         sub = verbs.add_parser(verb, help=words, description=words)
         sub.add_argument("name", help="of the RecModel")
+        if verb == "history":
+            sub.add_argument(
+                "-o",
+                "--output",
+                choices=("text", "html"),
+                default="text",
+                help="html: one page with what each rollout measured, plotted; to the standard output",
+            )
         sub.add_argument("-n", "--namespace", help="default: that of the context")
         sub.add_argument("--context", help="of the kubeconfig; default: the current one")
         sub.add_argument("--kubeconfig", help="default: $KUBECONFIG, or ~/.kube/config")
@@ -142,7 +198,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser().parse_args(arguments)
     try:
         kube, namespace = _connect(given.kubeconfig, given.context)
-        Plugin(kube, given.namespace or namespace, sys.stdout).run(given.verb, given.name)
+        plugin = Plugin(
+            kube, given.namespace or namespace, sys.stdout, no_colour=bool(os.environ.get("NO_COLOR"))
+        )
+        plugin.run(given.verb, given.name, getattr(given, "output", "text"))
     except (RefusedError, ConfigException, KubeError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -8,20 +8,20 @@ looked after, whatever the first one answers.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 from fathom_api import Reason, RecModelSpec, RecModelStatus
 from fathom_api.recmodel import Rejection, Stage, Version
 from fathom_operator.analysis.decide import Command
 from fathom_operator.conditions import State
 from fathom_operator.failures import Failure
-from fathom_operator.kube.resources import INFERENCE_SERVICES
 from fathom_operator.plan import Plan, Ref
 from fathom_operator.platform import Platform
 from fathom_operator.recmodel.commands import command, said
 from fathom_operator.recmodel.course import Course
 from fathom_operator.recmodel.gate import failed
 from fathom_operator.recmodel.judging import judging
+from fathom_operator.recmodel.lacking import lacking
 from fathom_operator.recmodel.launcher import missing, together
 from fathom_operator.recmodel.needs import Needs, needs
 from fathom_operator.recmodel.observe import RecModelSeen
@@ -206,8 +206,8 @@ def _not_served(seen: RecModelSeen, want: Want) -> Plan:
 
 
 def _served(seen: RecModelSeen, spec: RecModelSpec, want: Want, platform: Platform) -> Plan:
-    if seen.not_installed and (want.deploy or want.status.stable):
-        return _mode_missing(seen, spec, want)
+    if (want.deploy or want.status.stable) and (why := lacking(seen, spec.serving)) is not None:
+        return _lacking(seen, want, why)
     situation = _situation(seen, spec, platform, want.status, want.deploy)
     if situation is not None:
         situation = replace(situation, command=_command(seen))
@@ -260,7 +260,7 @@ def _with_analysis(status: RecModelStatus, move: Move) -> RecModelStatus:
 
 def _going(seen: RecModelSeen, want: Want, served: Served, move: Move) -> Plan:
     rollout = move.status
-    starting = rollout.phase == "Starting"
+    starting = rollout.phase == "Starting" or want.status.stable is None
     stage: Stage = "Deploying" if starting else "RollingOut"
     reason = Reason.DEPLOYING if starting else Reason.ROLLING_OUT
     name = want.deploy.name if want.deploy else ""
@@ -284,21 +284,7 @@ def _still(seen: RecModelSeen, want: Want, served: Served) -> Plan:
     return finished(seen, _without_rollout(want.status), stage, state, why, serving=served)
 
 
-def _mode_missing(seen: RecModelSeen, spec: RecModelSpec, want: Want) -> Plan:
-    mode: Literal["Knative", "Standard"] = spec.serving.mode if spec.serving else "Knative"
-    groups = ", ".join(seen.not_installed)
-    message = (
-        f"serving in mode {mode} needs {groups}, which the cluster does not have: "
-        f"{_install(seen.not_installed)}; serving begins by itself then"
-    )
-    why = Failure(Reason.MODE_NOT_INSTALLED, message)
+def _lacking(seen: RecModelSeen, want: Want, why: Failure) -> Plan:
+    """Return a plan that leaves as it is what is served: the cluster lacks what the spec needs."""
     plan = finished(seen, _without_rollout(want.status), "Deploying", "Stalled", why, serving=None)
     return replace(plan, look_again=_LOOK_FOR_MODE)
-
-
-def _install(groups: tuple[str, ...]) -> str:
-    release = "https://github.com/{}/releases/download/{}"
-    kserve = release.format("kserve/kserve", "v0.20.0/kserve.yaml")
-    knative = release.format("knative/serving", "knative-v1.21.1/serving-core.yaml")
-    urls = [kserve if group == INFERENCE_SERVICES.group else knative for group in groups]
-    return " and ".join(f"kubectl apply --server-side -f {url}" for url in urls)

@@ -14,6 +14,10 @@ from fathom_operator.kube.client import Kube
 from fathom_operator.kube.resources import (
     CAPTION_JOBS,
     CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
+    ENDPOINT_SLICES,
+    GATEWAYS,
+    HTTP_ROUTES,
     INFERENCE_SERVICES,
     JOB_KINDS,
     JOB_SETS,
@@ -40,6 +44,7 @@ from fathom_operator.plan import Key, Ref
 from fathom_operator.recmodel import checks, record
 from fathom_operator.recmodel.checks import Checks
 from fathom_operator.recmodel.evidence import Evidences, Shown, side
+from fathom_operator.recmodel.gateways import GatewayView, gateway_view, ready_endpoints
 from fathom_operator.recmodel.secrets import tokens
 from fathom_operator.recmodel.services import RevisionView, ServiceView, revision_view, service_view
 from fathom_operator.reports import Reports
@@ -53,6 +58,8 @@ _OWNED: Final = (
     SERVICES,
     NETWORK_POLICIES,
     INFERENCE_SERVICES,
+    HTTP_ROUTES,
+    DISRUPTION_BUDGETS,
 )
 
 
@@ -75,8 +82,12 @@ class RecModelSeen(Seen[RecModelSpec, RecModelStatus]):
     captions: dict[str, CaptionsSeen | None] = field(default_factory=dict[str, CaptionsSeen | None])
     services: dict[str, ServiceView] = field(default_factory=dict[str, ServiceView])
     revisions: dict[str, RevisionView] = field(default_factory=dict[str, RevisionView])
-    #: API groups that serving needs and the cluster does not have.
+    #: Gateways that may be meant, and ready endpoints by the name of their Service; Standard mode only.
+    gateways: tuple[GatewayView, ...] = ()
+    endpoints: dict[str, int] = field(default_factory=dict[str, int])
+    #: API groups that serving needs and the cluster does not have, and the modes that it could serve in.
     not_installed: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
     #: Kinds beside Job that the cluster has for several nodes; not looked for where one is asked for.
     launchers: frozenset[str] = frozenset()
     #: What the candidate has shown in this step of its rollout.
@@ -99,7 +110,8 @@ def observe(
     revisions = kube.items(REVISIONS, key.namespace, owner.selector) if _knative(spec) else []
     status, pods = parse_status(RecModelStatus, obj), pods_of(kube, owner)
     rollout = spec.serving.rollout if spec and spec.serving else Rollout()
-    kept = children.get(Ref(CONFIG_MAPS.kind, record.name(owner)))
+    kept = children.get(Ref(CONFIG_MAPS.kind, record.record_name(owner.name)))
+    lacking = _not_installed(kube, spec)
     reads = tokens(kube, key.namespace)
     shown = evidences.look(key, rollout, status, pods, clock(), record=kept, tokens=reads)
     every = jobs_in(children)
@@ -120,7 +132,10 @@ def observe(
         captions={name: _captions(kube, key.namespace, name) for name in _names(spec)},
         services={r.name: service_view(o) for r, o in children.items() if r.kind == INFERENCE_SERVICES.kind},
         revisions={revision["metadata"]["name"]: revision_view(revision) for revision in revisions},
-        not_installed=_not_installed(kube, spec),
+        gateways=_gateways(kube, key.namespace, spec),
+        endpoints=_endpoints(kube, owner, spec, children),
+        not_installed=lacking,
+        modes=_modes(kube) if lacking else (),
         launchers=_launchers(kube, spec),
         shown=shown,
         checks=checking,
@@ -165,11 +180,49 @@ def _knative(spec: RecModelSpec | None) -> bool:
     return spec is not None and spec.serving is not None and spec.serving.mode == "Knative"
 
 
+def _routed(spec: RecModelSpec | None) -> bool:
+    return spec is not None and spec.serving is not None and spec.serving.routed
+
+
 def _not_installed(kube: Kube, spec: RecModelSpec | None) -> tuple[str, ...]:
     if spec is None or spec.serving is None:
         return ()
-    needed = [INFERENCE_SERVICES, REVISIONS] if _knative(spec) else [INFERENCE_SERVICES]
+    needed = [INFERENCE_SERVICES]
+    if _knative(spec):
+        needed.append(REVISIONS)
+    if spec.serving.routed:
+        needed.append(HTTP_ROUTES)
     return tuple(resource.group for resource in needed if not kube.served(resource))
+
+
+def _modes(kube: Kube) -> tuple[str, ...]:
+    """Return the modes that a rollout by steps could use, for those whose mode is not there."""
+    if not kube.served(INFERENCE_SERVICES):
+        return ()
+    needs = {"Knative": REVISIONS, "Standard": HTTP_ROUTES}
+    return tuple(mode for mode, resource in needs.items() if kube.served(resource))
+
+
+def _gateways(kube: Kube, namespace: str, spec: RecModelSpec | None) -> tuple[GatewayView, ...]:
+    """Return the Gateway that the spec names, or all there are."""
+    if spec is None or spec.serving is None or not spec.serving.routed:
+        return ()
+    named = spec.serving.gateway
+    if named is None:
+        return tuple(gateway_view(each) for each in kube.items(GATEWAYS, None))
+    found = kube.get(GATEWAYS, named.namespace or namespace, named.name)
+    return (gateway_view(found),) if found else ()
+
+
+def _endpoints(
+    kube: Kube, owner: Owner, spec: RecModelSpec | None, children: Iterable[Ref]
+) -> dict[str, int]:
+    """Return the ready endpoints behind the InferenceServices: what a Gateway sends requests to."""
+    services = [f"{child.name}-predictor" for child in children if child.kind == INFERENCE_SERVICES.kind]
+    if not _routed(spec) or not services:
+        return {}
+    selector = f"kubernetes.io/service-name in ({','.join(sorted(services))})"
+    return ready_endpoints(kube.items(ENDPOINT_SLICES, owner.namespace, selector))
 
 
 def _launchers(kube: Kube, spec: RecModelSpec | None) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from fathom_api import Annotations, Labels
-from fathom_api.recmodel import Serving, Version
+from fathom_api.recmodel import Autoscaling, Serving, Version
 from fathom_operator.claims import claims_in
 from fathom_operator.kube.resources import INFERENCE_SERVICES, SERVICES, Obj
 from fathom_operator.owner import Owner
@@ -15,6 +15,8 @@ from fathom_operator.pods import claim_mounts, container, pod, predictor_env
 STAGE: Final = "serve"
 PORT: Final = 8080
 _DRAIN_SECONDS: Final = 5
+#: Parts of `spec.serving` that say nothing of the pods.
+_NOT_OF_PODS: Final = frozenset({"rollout", "gateway", "maxUnavailable"})
 #: KServe treats the container of this name as the predictor.
 _CONTAINER: Final = "kserve-container"
 
@@ -44,8 +46,7 @@ def standard_service(owner: Owner, serving: Serving, version: Version, platform:
     """Return the InferenceService of `version` in Standard mode; it has no route of its own."""
     annotations = {
         "serving.kserve.io/deploymentMode": "Standard",
-        # A fixed number of replicas: no autoscaler that would fight over it.
-        "serving.kserve.io/autoscalerClass": "none",
+        "serving.kserve.io/autoscalerClass": _autoscaler(serving.autoscaling),
     }
     labels = owner.labels(STAGE, version.name) | {"networking.kserve.io/visibility": "cluster-local"}
     predictor = _predictor(owner, serving, version, platform)
@@ -69,13 +70,33 @@ def stable_service(owner: Owner, version: Version) -> Obj:
     return owner.child(SERVICES, owner.name, owner.labels(STAGE, version.name), body)
 
 
+def _autoscaler(scaling: Autoscaling | None) -> str:
+    """Return KServe's word for what scales; none where there is nothing that could fight over replicas."""
+    return "none" if scaling is None else (scaling.scaler or "HPA").lower()
+
+
+def _scaled(serving: Serving) -> Obj:
+    """Return how many pods there are, as an InferenceService says it."""
+    scaling = serving.autoscaling
+    if scaling is None:
+        return {"minReplicas": serving.replicas, "maxReplicas": serving.replicas}
+    out: Obj = {"minReplicas": serving.replicas, "maxReplicas": scaling.max_replicas}
+    if scaling.metric is not None:
+        out["scaleMetric"] = scaling.metric.lower()
+    if scaling.target is not None:
+        out["scaleTarget"] = scaling.target
+    if scaling.triggers is not None:
+        out["autoScaling"] = {"metrics": scaling.triggers}
+    return out
+
+
 def _made_from(serving: Serving, version: Version) -> Obj:
     """Return what a predictor is replaced for: what people wrote, and the version.
 
     Not for another default image or another operator: those would roll out under every served model at
     once, without a canary. They come with the next version.
     """
-    pods = {name: value for name, value in serving.document().items() if name != "rollout"}
+    pods = {name: value for name, value in serving.document().items() if name not in _NOT_OF_PODS}
     return {"serving": pods, "version": [version.name, version.digest, version.uri, version.image]}
 
 
@@ -102,8 +123,7 @@ def _predictor(owner: Owner, serving: Serving, version: Version, platform: Platf
     )
     main |= {"ports": [{"containerPort": PORT, "protocol": "TCP"}], "readinessProbe": _probe(owner.name)}
     return {
-        "minReplicas": serving.replicas,
-        "maxReplicas": serving.replicas,
+        **_scaled(serving),
         "labels": owner.labels(STAGE, version.name),
         "annotations": {Annotations.DIGEST: version.digest or ""},
         **pod(serving, main, volumes),

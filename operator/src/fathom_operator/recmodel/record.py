@@ -51,9 +51,9 @@ class Kept:
 _KEPT: Final = TypeAdapter(Kept)
 
 
-def name(owner: Owner) -> str:
-    """Return the name of the ConfigMap."""
-    return f"{owner.name}-{STAGE}"
+def record_name(model: str) -> str:
+    """Return the name of the ConfigMap of the RecModel named `model`."""
+    return f"{model}-{STAGE}"
 
 
 def desired(
@@ -64,7 +64,7 @@ def desired(
         return ()
     begun = kept is not None and kept.evidence.last is not None
     state = short([trail.candidate, trail.started_at, trail.ended_at, kept.step if kept else None, begun])
-    before = children.get(Ref(CONFIG_MAPS.kind, name(owner)), {}).get("data", {})
+    before = children.get(Ref(CONFIG_MAPS.kind, record_name(owner.name)), {}).get("data", {})
     written = _moment(before.get("at"))
     if before.get("state") == state and written is not None and (now - written < _EVERY or not trail.going):
         return ()
@@ -74,7 +74,11 @@ def desired(
         binary[_EVIDENCE] = _small_enough(kept)
     labels = owner.labels(STAGE, trail.candidate)
     body: Obj = {"data": data, "binaryData": binary}
-    return (owner.child(CONFIG_MAPS, name(owner), labels, body, made_from={"state": state, "at": text(now)}),)
+    return (
+        owner.child(
+            CONFIG_MAPS, record_name(owner.name), labels, body, made_from={"state": state, "at": text(now)}
+        ),
+    )
 
 
 def kept_in(config_map: Obj | None) -> Kept | None:

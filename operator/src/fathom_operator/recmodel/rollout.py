@@ -1,7 +1,6 @@
-"""The walk of a candidate from no requests to all, as KServe in Knative mode can take it; pure.
+"""The walk of a candidate from no requests to all, whatever shares them; pure.
 
-`analysis.decide` says what to do next; here it is told what is seen, and its answer
-becomes a share for KServe.
+`analysis.decide` says what to do next; here it is told what is seen, and its answer becomes a share.
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ from fathom_operator.times import soonest
 
 __all__ = ["Move", "Sight", "advance", "at_once", "begin"]
 
-#: Knative stops the pods of a revision that gets no requests, so that while it bakes stable keeps some.
-_BAKING_PERCENT: Final = 99
 _VERDICTS: Final[dict[Action, Literal["Going", "Paused", "Promoted", "Rejected"]]] = {
     "Hold": "Going",
     "Advance": "Going",
@@ -41,6 +38,8 @@ class Move:
     reason: str
     status: RolloutStatus
     percent: int | None = None
+    #: Copies of the requests that it shall get, in percent.
+    mirror: int = 0
     message: str = ""
     look_again: float | None = None
     #: What the metrics say at this look.
@@ -70,10 +69,21 @@ def advance(
     *,
     shown: Shown | None = None,
     command: Command | None = None,
+    kept: int = 0,
 ) -> Move:
-    """Return the next move; `shown` is what this candidate has shown in this step."""
+    """Return the next move.
+
+    Args:
+        status: Where the rollout is.
+        rollout: What the spec says of it.
+        sight: What is seen of the candidate.
+        now: The time.
+        shown: What this candidate has shown in this step.
+        command: What people say that has not been obeyed yet.
+        kept: Share of the requests that stable keeps while the candidate bakes, in percent.
+    """
     baking = status.step >= len(rollout.steps) and seconds(rollout.bake) > 0
-    if baking and sight.percent == _BAKING_PERCENT:
+    if baking and sight.percent == 100 - kept:
         sight = replace(sight, percent=100)
     results: list[AnalysisResult] = []
     if shown is not None and shown.step == status.step:
@@ -87,14 +97,15 @@ def advance(
         _VERDICTS[decision.action],
         decision.reason,
         decision.status,
-        _percent(rollout, decision),
+        _percent(rollout, decision, kept),
+        decision.mirror,
         decision.message,
         soonest(decision.look_again, seconds(rollout.interval) if rollout.analysis else None),
         results,
     )
 
 
-def _percent(rollout: Rollout, decision: rules.Decision) -> int | None:
+def _percent(rollout: Rollout, decision: rules.Decision, kept: int) -> int | None:
     if decision.status.step < len(rollout.steps):
         return decision.weight
-    return _BAKING_PERCENT if seconds(rollout.bake) > 0 and decision.action != "Done" else None
+    return 100 - kept if kept and seconds(rollout.bake) > 0 and decision.action != "Done" else None

@@ -25,7 +25,8 @@ def finished(
 ) -> Plan:
     """Return the plan with its status written out; `serving` None leaves as it is what is served."""
     if serving is not None:
-        status = status.model_copy(update={"url": serving.url if status.stable else None})
+        url = serving.url if status.stable else None
+        status = status.model_copy(update={"url": url, "gateway": serving.gateway})
     status = status.model_copy(update={"stage": stage, "observed_generation": seen.generation})
     message = why.message
     if status.stable is not None and stage != "Serving" and status.stable.name not in message:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from fathom.captioning.engines import Answer, UnansweredError
+from fathom.captioning.engines import Answer, Question, UnansweredError
+from fathom.captioning.keys import seed_of
+from fathom.captioning.media import Clip
 from fathom.captioning.media.unusable import UnusableMediaError
 from fathom.captioning.store.parts import CaptionRow, ErrorRow
 from fathom_api.captioning import Prompt
@@ -33,6 +35,18 @@ class Asked:
     varies: bool
     sha256: str
     key: str
+
+    def question(self) -> Question:
+        """Return what the engine is asked, before its media are decoded."""
+        return Question(
+            self.asked.name,
+            self.prompt,
+            Clip((), ()),
+            self.asked.max_new_tokens or 0,
+            self.asked.json_schema,
+            self.varies,
+            seed_of(self.key),
+        )
 
     def caption(self, answer: Answer, model: str, prompt: str, *, first: bool) -> CaptionRow:
         """Return the row of `answer`, by digests of model and prompt; only the `first` with it took time."""

@@ -1,6 +1,6 @@
 """Captioning a shard: read, reuse, decode, ask, commit, each beside the others.
 
-One thread reads the source's rows. Some read media, look whether the caption exists, decode and prepare.
+One thread reads the source's rows. Some read media, look whether the caption exists, and have them prepared.
 The thread that calls `run` asks the engine: a model on CPUs is a quarter to a half faster on a process's
 first thread, whose memory glibc keeps best and beside whose OpenMP threads are no others. A server is asked
 by as many more as it takes requests. One thread does all else: it counts, keeps rows and commits, in the
@@ -19,30 +19,28 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from fathom import cpus, memory
+from fathom import memory
 from fathom.captioning import media
 from fathom.captioning.asked import Asked, ItemState
-from fathom.captioning.engines import Answer, Engine, Question, UnansweredError
+from fathom.captioning.engines import Answer, Engine, Prepared, UnansweredError
 from fathom.captioning.engines.structured import with_schema
 from fathom.captioning.items import Item
-from fathom.captioning.keys import Keys, prompt_digest, seed_of
+from fathom.captioning.keys import Keys, prompt_digest
 from fathom.captioning.media.unusable import UnusableMediaError
 from fathom.captioning.models.prompting import fill
 from fathom.captioning.pool import Pool, Waiting
+from fathom.captioning.preparing import Threads, at_once
 from fathom.captioning.sources import SourceReader
 from fathom.captioning.stopping import Stop
 from fathom.captioning.store.parts import CaptionRow, ErrorRow
 from fathom.captioning.store.shard import Shard
 from fathom.captioning.tally import Tally
-from fathom.captioning.turns import Turns
 from fathom.progress import Reporter
 from fathom_api.tasks import CaptionTask
 
 Result = Answer | UnansweredError | UnusableMediaError
 #: Threads that read media; most of the time they wait for a disk or a server.
 _READERS: Final = 8
-#: Decoded pictures are large, and only so many threads make one at once.
-_MOST_DECODERS: Final = 16
 #: Prepared questions may take this share of the memory that is free, and no more than that many bytes.
 _SHARE: Final = 0.25
 _MOST_BYTES: Final = 4 * 2**30
@@ -74,9 +72,7 @@ class Work:
         self._lock = threading.Lock()
         self._open: dict[str, list[Asked]] = {}
         self._answers: OrderedDict[str, Result] = OrderedDict()
-        decoders = min(_MOST_DECODERS, cpus.available())
-        self._turns = Turns(decoders, apart=engine.shares_cpus)
-        self._readers = max(_READERS, decoders)
+        self._preparer = engine.preparer() or Threads(engine)
         self._reported_at = float("-inf")
         self._batches = 0
 
@@ -96,7 +92,7 @@ class Work:
 
     @contextmanager
     def _threads(self, stop: Stop) -> Generator[None]:
-        readers = ThreadPoolExecutor(self._readers, thread_name_prefix="read")
+        readers = ThreadPoolExecutor(max(_READERS, at_once()), thread_name_prefix="read")
         works = [threading.Thread(target=self._feed, args=(readers,), name="rows", daemon=True)]
         for number in range(1, self._engine.concurrency):
             name = f"ask-{number}"
@@ -160,31 +156,17 @@ class Work:
             self._prepare(missing, found)
 
     def _prepare(self, missing: list[Asked], found: media.Media) -> None:
-        with self._turns.decode():
-            try:
-                clip = media.decode(found, self._source_spec)
-            except UnusableMediaError as error:
-                for asked in missing:
-                    self._events.put(partial(self._answered, asked.key, error))
-                return
-            for asked in missing:
-                self._put(asked, clip)
-
-    def _put(self, asked: Asked, clip: media.Clip) -> None:
-        limit = asked.asked.max_new_tokens or 0
-        question = Question(
-            asked.asked.name,
-            asked.prompt,
-            clip,
-            limit,
-            asked.asked.json_schema,
-            asked.varies,
-            seed_of(asked.key),
-        )
         try:
-            self._pool.put(Waiting(asked.key, self._engine.prepare(question)))
-        except UnansweredError as error:
-            self._events.put(partial(self._answered, asked.key, error))
+            outcomes = self._preparer.prepare(
+                found, self._source_spec, [asked.question() for asked in missing]
+            )
+        except UnusableMediaError as error:
+            outcomes = [error] * len(missing)
+        for asked, outcome in zip(missing, outcomes, strict=True):
+            if isinstance(outcome, Prepared):
+                self._pool.put(Waiting(asked.key, outcome))
+            else:
+                self._events.put(partial(self._answered, asked.key, outcome))
 
     def _asked(self, item: Item, item_id: str, sha256: str) -> list[Asked]:
         state = ItemState(item_id, len(self._questions))
@@ -222,8 +204,7 @@ class Work:
     def _ask(self, stop: Stop) -> None:
         try:
             while stop.signal is None and (batch := self._pool.take()):
-                with self._turns.generate():
-                    results = self._engine.generate([waiting.prepared for waiting in batch])
+                results = self._engine.generate([waiting.prepared for waiting in batch])
                 for waiting, result in zip(batch, results, strict=True):
                     self._events.put(partial(self._answered, waiting.key, result))
                 self._events.put(self._batch_done)

@@ -38,6 +38,7 @@ ADVICE: Final = {
     "UnsupportedFormat": _CONVERT,
     "DamagedImage": _FETCH,
     "DamagedMedia": _FETCH,
+    "DecoderDied": "Look at these files: decoding them killed a process, twice. More memory may help.",
     "DamagedVideo": _FETCH,
     "NotAVideo": "Look at one of the files, and check source.mediaType.",
     "NoVideo": "These files hold sound only: leave them out.",

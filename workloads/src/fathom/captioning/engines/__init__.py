@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from fathom.errors import InvalidInputError
@@ -13,6 +14,8 @@ from fathom_api.captioning import CaptionModel
 
 if TYPE_CHECKING:
     from fathom.captioning.media import Clip
+    from fathom.captioning.models.identity import Checkpoint
+    from fathom.captioning.preparing import Preparer
 
 Finish = Literal["Stop", "Length"]
 
@@ -64,6 +67,14 @@ class UnansweredError(Exception):
         self.reason = reason
         self.transient = transient
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Questions are prepared in other processes too; pickle would drop what is only given by name.
+        return _again, (self.reason, str(self), self.transient)
+
+
+def _again(reason: str, message: str, transient: bool) -> UnansweredError:
+    return UnansweredError(reason, message, transient=transient)
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -99,11 +110,6 @@ class Engine(Protocol):
         """Calls of `generate` that may be under way at once."""
         ...
 
-    @property
-    def shares_cpus(self) -> bool:
-        """Whether `generate` keeps all CPUs busy, so that nothing is gained by preparing meanwhile."""
-        ...
-
     def clean(self, text: str) -> str:
         """Return `text`, which may be hostile, without anything the model would take for markup."""
         ...
@@ -115,6 +121,10 @@ class Engine(Protocol):
             UnansweredError: the model cannot take this question or its media.
             InvalidInputError: the model can take none like it.
         """
+        ...
+
+    def preparer(self) -> Preparer | None:
+        """Return what prepares questions better than threads that call `prepare`, None if nothing does."""
         ...
 
     def batch_size(self, group: Hashable) -> int:
@@ -175,4 +185,13 @@ def _transformers(model: CaptionModel) -> Engine:
         computing.settle()
         return TransformersEngine.of(model, found)
 
-    return LateEngine(found.digest, recipe.decoding(model, gpu=gpu), shares_cpus=not gpu, opened=opened)
+    return LateEngine(
+        found.digest, recipe.decoding(model, gpu=gpu), opened, partial(_opened_elsewhere, model, found)
+    )
+
+
+def _opened_elsewhere(model: CaptionModel, found: Checkpoint) -> Engine:
+    """Return the engine of another process, which prepares and opens no weights."""
+    from fathom.captioning.engines.transformers_engine import TransformersEngine
+
+    return TransformersEngine.of(model, found)

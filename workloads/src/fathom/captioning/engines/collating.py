@@ -36,10 +36,27 @@ def group_of(inputs: Inputs, *, pad: bool) -> tuple[int, Hashable]:
     return padded_length(length) if pad else length, shapes
 
 
-def collate(parts: Sequence[Inputs], pad_token: int, length: int) -> Inputs:
-    """Return the inputs of a batch: tokens [B, `length`], padded on the left; pictures in a row."""
+class Buffers:
+    """Memory for one batch's inputs, used again for the next: fresh pages cost more than what is copied."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, torch.dtype], torch.Tensor] = {}
+
+    def cat(self, name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return `tensors` in a row; what was returned for `name` before is overwritten."""
+        like = tensors[0]
+        size = sum(tensor.numel() for tensor in tensors)
+        kept = self._kept.get((name, like.dtype))
+        if kept is None or kept.numel() < size:
+            kept = self._kept[name, like.dtype] = torch.empty(size, dtype=like.dtype)
+        shape = (sum(tensor.shape[0] for tensor in tensors), *like.shape[1:])
+        return torch.cat(list(tensors), out=kept[:size].view(shape))
+
+
+def collate(parts: Sequence[Inputs], pad_token: int, length: int, buffers: Buffers) -> Inputs:
+    """Return the inputs of a batch, in `buffers`: tokens [B, `length`], padded on the left."""
     padded = [_pad(part, length, pad_token) for part in parts]
-    return {name: torch.cat([part[name] for part in padded]) for name in padded[0]}
+    return {name: buffers.cat(name, [part[name] for part in padded]) for name in padded[0]}
 
 
 def may_pad(config: Any) -> bool:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 
 from fathom.captioning.engines import Engine, Prepared, Question, Result
+from fathom.captioning.preparing import Opener, Preparer, Processes
 
 
 class LateEngine:
@@ -18,13 +19,13 @@ class LateEngine:
     concurrency = 1
 
     def __init__(
-        self, digest: str, decoding: str, *, shares_cpus: bool, opened: Callable[[], Engine]
+        self, digest: str, decoding: str, opened: Callable[[], Engine], opened_elsewhere: Opener
     ) -> None:
-        """Take what the engine will say of itself, and how to open it."""
+        """Take what the engine will say of itself, and how it is opened, here and elsewhere."""
         self.digest = digest
         self.decoding = decoding
-        self.shares_cpus = shares_cpus
         self._opened = opened
+        self._preparer = Processes(opened_elsewhere, meanwhile=self._engine)
         self._lock = threading.Lock()
         self._found: Engine | None = None
 
@@ -35,6 +36,10 @@ class LateEngine:
     def prepare(self, question: Question) -> Prepared:
         """Do what can be done before it is this question's turn."""
         return self._engine().prepare(question)
+
+    def preparer(self) -> Preparer:
+        """Return processes; the engine is opened here while they start."""
+        return self._preparer
 
     def batch_size(self, group: Hashable) -> int:
         """Return how many questions of `group` are best answered at once."""

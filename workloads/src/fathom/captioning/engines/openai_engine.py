@@ -46,8 +46,6 @@ _FAILURES: Final = 16
 class OpenAIEngine:
     """Asks `endpoint.concurrency` questions at once, each in a request of its own."""
 
-    shares_cpus = False
-
     def __init__(
         self,
         endpoint: Endpoint,
@@ -118,6 +116,9 @@ class OpenAIEngine:
         content = json.dumps(body).encode()
         empty = replace(question, clip=Clip(frames=(), times=()))
         return Prepared(question=empty, group="request", inputs=content, nbytes=len(content))
+
+    def preparer(self) -> None:
+        """Return nothing: most of the time is spent waiting, so threads will do."""
 
     def batch_size(self, group: Hashable) -> int:
         """Return 1: the server makes the batches."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -25,7 +25,7 @@ from fathom.captioning.engines import (
     sampling,
 )
 from fathom.captioning.engines.asking import Streak, answer_all, halving
-from fathom.captioning.engines.collating import collate, group_of, may_pad
+from fathom.captioning.engines.collating import Buffers, collate, group_of, may_pad
 from fathom.captioning.engines.greedy import new_tokens
 from fathom.captioning.engines.sizes import BatchSizes, CpuRoom
 from fathom.captioning.engines.structured import checked
@@ -34,6 +34,7 @@ from fathom.captioning.models import checkpoint
 from fathom.captioning.models.checkpoint import Checkpoint
 from fathom.captioning.models.markup import Markup
 from fathom.captioning.models.prompting import encode_clips, to_device, with_times
+from fathom.captioning.preparing import Preparer, Processes
 from fathom.errors import InvalidInputError
 from fathom_api.captioning import CaptionModel
 
@@ -59,7 +60,7 @@ class TransformersEngine:
         self._device = checkpoint.device()
         self._streak = Streak(_CRASHES)
         gpu = self._device.type == "cuda"
-        self.shares_cpus = not gpu
+        self._buffers = Buffers()
         self._sizes = BatchSizes(
             model.batch_size,
             largest=_LARGEST_ON_GPU if gpu else _LARGEST_ON_CPU,
@@ -115,6 +116,16 @@ class TransformersEngine:
             inputs=(length, inputs),
             nbytes=sum(tensor.nbytes for tensor in inputs.values()),
         )
+
+    def preparer(self) -> Preparer | None:
+        """Return processes that prepare, None for a model that lies nowhere."""
+        return self._processes
+
+    @cached_property
+    def _processes(self) -> Processes | None:
+        if not self._found.digest:
+            return None
+        return Processes(partial(TransformersEngine.of, self._settings, self._found))
 
     def batch_size(self, group: Hashable) -> int:
         """Return how many of `group` to answer at once: as asked for, or as has been found best so far."""
@@ -174,7 +185,8 @@ class TransformersEngine:
     def _generate(self, batch: Sequence[Prepared]) -> list[Result]:
         start = time.perf_counter()
         limit = batch[0].question.max_new_tokens
-        inputs = collate([prepared.inputs[1] for prepared in batch], self._pad_token, batch[0].inputs[0])
+        parts = [prepared.inputs[1] for prepared in batch]
+        inputs = collate(parts, self._pad_token, batch[0].inputs[0], self._buffers)
         inputs = to_device(inputs, self._model)
         samples = self._settings.samples
         if samples:

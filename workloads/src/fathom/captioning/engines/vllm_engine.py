@@ -33,7 +33,6 @@ class VllmEngine:
     """Answers through `vllm.LLM.chat`. Written against vLLM 0.12 and later; GPUs only."""
 
     concurrency = 1
-    shares_cpus = False
 
     def __init__(self, found: Checkpoint, model: CaptionModel, vllm: Any, markup: Markup) -> None:
         """Take a checkpoint, the module `vllm`, and the markup of the checkpoint's tokenizer."""
@@ -83,6 +82,9 @@ class VllmEngine:
         conversation = [{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]
         nbytes = sum(3 * frame.width * frame.height for frame in frames)
         return Prepared(question=question, group="chat", inputs=conversation, nbytes=nbytes)
+
+    def preparer(self) -> None:
+        """Return nothing: most of the time is spent waiting, so threads will do."""
 
     def batch_size(self, group: Hashable) -> int:
         """Return how many questions are handed to vLLM at once."""

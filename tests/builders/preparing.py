@@ -1,0 +1,60 @@
+"""An engine that prepares in other processes, and dies of what it is told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+
+import torch
+
+from fathom.captioning.engines import Prepared, Question, Result, UnansweredError
+from fathom.errors import InvalidInputError
+
+
+class Fragile:
+    """Prepares a picture's width; its prompt may be a kind of trouble."""
+
+    digest = "sha256:fragile"
+    decoding = "none"
+    concurrency = 1
+
+    def clean(self, text: str) -> str:
+        """Leave texts as they are."""
+        return text
+
+    def preparer(self) -> None:
+        """Say that nothing prepares better."""
+
+    def prepare(self, question: Question) -> Prepared:
+        """Return the width of the picture and the process that saw it, or have the trouble."""
+        trouble, _, place = question.prompt.partition(" ")
+        if trouble == "die" or (trouble == "die-once" and _first_time(Path(place))):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if trouble == "refuse":
+            raise UnansweredError("Refused", "not this one", transient=True)
+        if trouble == "wrong":
+            raise InvalidInputError("WrongModel", "takes no pictures")
+        seen = torch.tensor([question.clip.frames[0].width, os.getpid(), os.nice(0)])
+        return Prepared(question, "all", (1, {"seen": seen}), nbytes=seen.nbytes)
+
+    def batch_size(self, group: Hashable) -> int:
+        """Return 1."""
+        return 1
+
+    def generate(self, batch: Sequence[Prepared]) -> list[Result]:
+        """Answer nothing."""
+        raise NotImplementedError
+
+    def answer(self, questions: Sequence[Question]) -> list[Result]:
+        """Answer nothing."""
+        raise NotImplementedError
+
+
+def _first_time(mark: Path) -> bool:
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
