@@ -9,7 +9,7 @@ PYTEST := $(PY) -m pytest
 VENV := .venv/.stamp
 export PYTHONPATH := tests:examples
 
-.PHONY: help demo test lint unit integration e2e images crds docs cluster cluster-down bench bench-lift lock venv clean
+.PHONY: help demo test lint unit integration e2e images crds docs cluster cluster-down bench bench-backfill bench-lift lock venv clean
 
 help: ## Print this list
 	@echo 'Fathom: what a multimodal LLM sees in your items, in your ranker. Start with `make demo`.'
@@ -44,7 +44,7 @@ e2e: $(VENV) ## Tests on a real cluster with real images: the demo's path, and w
 	$(STEP) "End-to-end tests" $(PYTEST) tests/e2e -q
 	$(NEXT) "make demo"
 
-images: $(VENV) ## Build the four images and load them into the cluster, where one runs
+images: $(VENV) ## Build the five images and load them into the cluster, where one runs
 	$(STEP) "Images" $(PY) images/build.py --load
 	$(NEXT) "make cluster, or make e2e"
 
@@ -68,6 +68,10 @@ cluster-down: $(VENV) ## Take the cluster away, without a trace
 bench: $(VENV) ## Measure: captions per second, training steps per second, requests per second
 	$(STEP) "Benchmarks" $(PY) -m benchmarks
 	$(NEXT) "'python -m benchmarks --help' measures one thing, longer"
+
+bench-backfill: $(VENV) ## Measure search while a gallery moves between models; writes docs/evidence (DATA=folder with omniglot_small)
+	$(STEP) "Backfill" $(PY) -m benchmarks.backfill $(if $(DATA),--data $(DATA))
+	$(NEXT) "read docs/evidence/backfill.md; an interrupted run goes on where it was"
 
 bench-lift: $(VENV) ## Measure what captions give a ranker; writes docs/evidence (DATA=folder with movielens-posters)
 	$(STEP) "Lift" $(PY) -m benchmarks.lift $(if $(DATA),--data $(DATA))

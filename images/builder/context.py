@@ -15,7 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "images"
 CONTEXT = ROOT / "build" / "images"
 #: Name of the image → the distribution whose code it holds.
-IMAGES = {"operator": "operator", "captioner": "workloads", "trainer": "workloads", "ranker": "workloads"}
+IMAGES = {
+    "operator": "operator",
+    "captioner": "workloads",
+    "trainer": "workloads",
+    "ranker": "workloads",
+    "retriever": "workloads",
+}
 _LOCKED = ("requirements.lock", "images/Containerfile", "images/install.sh")
 
 

@@ -61,6 +61,24 @@ def rec_model(name: str = "movies", **changes: Any) -> Manifest:
     )
 
 
+def backfill(name: str = "gallery", **changes: Any) -> Manifest:
+    """Return a Backfill that says only what it must; it is not served."""
+    return edited(
+        {
+            "apiVersion": API_VERSION,
+            "kind": "Backfill",
+            "metadata": {"name": name},
+            "spec": {
+                "gallery": {"uri": "pvc://media/items.parquet"},
+                "from": {"model": "pvc://models/old"},
+                "to": {"model": "pvc://models/new"},
+                "output": {"uri": "pvc://data/gallery"},
+            },
+        },
+        **changes,
+    )
+
+
 def steps(*weights: int, pause: str = "1s") -> list[dict[str, Any]]:
     """Return rollout steps."""
     return [{"weight": weight, "pause": pause} for weight in weights]

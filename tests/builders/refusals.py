@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from builders.manifests import ABSENT, Manifest, caption_job, rec_model, steps
+from builders.manifests import ABSENT, Manifest, backfill, caption_job, rec_model, steps
 
 _CAPTIONS = [{"captionJob": "catalog"}]
 
@@ -241,6 +241,24 @@ BOUNDS = (
         rec_model(spec__evaluation__controls=["WithoutCaptions"] * 2),
         "evaluation.controls",
         "Duplicate value",
+    ),
+    Refusal(
+        "a window of no hours",
+        backfill(spec__pace={"window": "at night"}),
+        "pace.window",
+        "should match",
+    ),
+    Refusal(
+        "more than all of the gallery",
+        backfill(spec__target=101),
+        "target",
+        "less than or equal to 100",
+    ),
+    Refusal(
+        "a limit for the probes that is no share",
+        backfill(spec__probes={"queries": "pvc://data/q.parquet", "stopIf": {"recallDrop": "a bit"}}),
+        "probes.stopIf.recallDrop",
+        "should match",
     ),
 )
 
@@ -560,5 +578,38 @@ RULES = (
         rec_model(spec__data__split={"validation": 0.3, "test": 0.3}),
         "data.split",
         "validation and test leave less than half of the interactions to train on: lower one of them",
+    ),
+    Refusal(
+        "the same model twice",
+        backfill(spec__to__model="pvc://models/old"),
+        "to.model",
+        "spec.from.model and spec.to.model are the same, so there is nothing to replace: name the new "
+        "model in spec.to.model",
+    ),
+    Refusal(
+        "a gallery that is written over",
+        backfill(spec__output__uri="pvc://media/items.parquet"),
+        "output.uri",
+        "spec.output.uri must not be the gallery itself: choose a folder of its own",
+    ),
+    Refusal(
+        "popularity that nobody has counted",
+        backfill(spec__order={"policy": "Popularity"}),
+        "order.column",
+        "policies Age, Popularity and QueryFrequency need spec.order.column, and no other has one: name "
+        "the column, or change the policy",
+    ),
+    Refusal(
+        "means of classes that nobody has named",
+        backfill(spec__order={"policy": "ClassMeanDistance"}),
+        "order.policy",
+        "policy ClassMeanDistance needs classes: name their column in spec.compatibility.labels, or "
+        "change spec.order.policy",
+    ),
+    Refusal(
+        "an order by queries without queries",
+        backfill(spec__order={"policy": "QueryBoundary"}),
+        "order.policy",
+        "policy QueryBoundary needs queries: give some in spec.probes, or change spec.order.policy",
     ),
 )

@@ -7,10 +7,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from builders.manifests import caption_job, rec_model
-from fathom_api import API_VERSION, CaptionJobSpec, CaptionJobStatus, RecModelSpec, RecModelStatus
+from builders.manifests import backfill, caption_job, rec_model
+from fathom_api import (
+    API_VERSION,
+    BackfillSpec,
+    BackfillStatus,
+    CaptionJobSpec,
+    CaptionJobStatus,
+    RecModelSpec,
+    RecModelStatus,
+)
 from fathom_api.captionjob import FeatureArtifact
 from fathom_api.progress import Outcome, Progress
+from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.captionjob.observe import CaptionJobSeen, TeacherSeen
 from fathom_operator.kube.resources import Obj
 from fathom_operator.observation import jobs_in, parse_spec, parse_status
@@ -20,9 +29,9 @@ from fathom_operator.recmodel.observe import CaptionsSeen, RecModelSeen
 from fathom_operator.reports import Report
 from fathom_operator.views import PodView, Problem
 
-SeenT = TypeVar("SeenT", CaptionJobSeen, RecModelSeen)
+SeenT = TypeVar("SeenT", CaptionJobSeen, RecModelSeen, BackfillSeen)
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-PLATFORM = Platform("captioner:1", "trainer:1", "ranker:1")
+PLATFORM = Platform("captioner:1", "trainer:1", "ranker:1", "retriever:1")
 DIGEST = f"sha256:{'a' * 64}"
 
 
@@ -94,6 +103,26 @@ def ranking(
         missing_claims=frozenset(),
         reports={},
         captions=dict(captions or {}),
+    )
+
+
+def backfilling(
+    status: Obj | None = None, *, retry: str = "", now: datetime = NOW, **changes: Any
+) -> BackfillSeen:
+    """Return a Backfill that nothing has been done for yet."""
+    obj = resource(backfill(**changes), status, retry=retry)
+    spec, invalid = parse_spec(BackfillSpec, obj)
+    return BackfillSeen(
+        obj=obj,
+        spec=spec,
+        invalid=invalid,
+        status=parse_status(BackfillStatus, obj),
+        now=now,
+        children={},
+        jobs=(),
+        pods=(),
+        missing_claims=frozenset(),
+        reports={},
     )
 
 

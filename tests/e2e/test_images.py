@@ -30,6 +30,7 @@ FOUND = {
     "captioner": ["torch", "transformers"],
     "trainer": ["torch"],
     "ranker": ["torch", "kserve"],
+    "retriever": ["torch", "transformers", "kserve"],
 }
 
 

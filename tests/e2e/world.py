@@ -13,14 +13,15 @@ from demo.kube import Object
 from demo.steps import load
 from demo.steps.ask import Ingress, ingress
 from demo.waiting import wait_for
+from fathom_api.backfill_status import BackfillStatus
 from fathom_api.captionjob import CaptionJobStatus
 from fathom_api.conditions import ConditionType
 from fathom_api.meta import Labels
 from fathom_api.recmodel import RecModelStatus
 
-KINDS = {"captionjob": CaptionJobStatus, "recmodel": RecModelStatus}
+KINDS = {"captionjob": CaptionJobStatus, "recmodel": RecModelStatus, "backfill": BackfillStatus}
 LEASE = "fathom-operator"
-Status = CaptionJobStatus | RecModelStatus
+Status = CaptionJobStatus | RecModelStatus | BackfillStatus
 
 
 @dataclass(frozen=True)

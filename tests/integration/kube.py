@@ -17,6 +17,7 @@ from integration.waiting import until
 Object = dict[str, Any]
 
 _PATHS: Final = {
+    "Backfill": ("apis/fathom.dev/v1alpha1", "backfills"),
     "CaptionJob": ("apis/fathom.dev/v1alpha1", "captionjobs"),
     "RecModel": ("apis/fathom.dev/v1alpha1", "recmodels"),
     "Job": ("apis/batch/v1", "jobs"),

@@ -22,6 +22,7 @@ class ConditionType(StrEnum):
     TRAINED = "Trained"
     GATE_PASSED = "GatePassed"
     SERVING = "Serving"
+    COMPATIBLE = "Compatible"
 
 
 class Reason(StrEnum):
@@ -40,10 +41,20 @@ class Reason(StrEnum):
     EVALUATING = "Evaluating"
     DEPLOYING = "Deploying"
     ROLLING_OUT = "RollingOut"
+    ESTIMATING = "Estimating"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    PAIRING = "Pairing"
+    FITTING = "Fitting"
+    MOVING = "Moving"
+    OUTSIDE_WINDOW = "OutsideWindow"
+    COMPLETING = "Completing"
     # done
     COMPLETE = "Complete"
     SERVING = "Serving"
     NOT_REQUESTED = "NotRequested"
+    TARGET_REACHED = "TargetReached"
+    ROLLED_BACK = "RolledBack"
+    RETAINING = "Retaining"
     # wrong
     INVALID_SPEC = "InvalidSpec"
     INVALID_INPUT = "InvalidInput"
@@ -64,6 +75,8 @@ class Reason(StrEnum):
     PAUSED_BY_USER = "PausedByUser"
     ABORTED = "Aborted"
     REJECTED = "Rejected"
+    WORSE_THAN_OLD = "WorseThanOld"
+    STOPPED_BY_PROBES = "StoppedByProbes"
 
 
 #: What each reason means and what to do about it; `docs/reference/api.md` is made from it.
@@ -81,7 +94,19 @@ MEANING: Final[Mapping[Reason, str]] = {
     Reason.EVALUATING: "The trained rankers are measured on the test split.",
     Reason.DEPLOYING: "The first version is being brought up.",
     Reason.ROLLING_OUT: "A candidate gets a part of the requests.",
+    Reason.ESTIMATING: "The gallery's items are counted and the new model is timed on a few of them.",
+    Reason.AWAITING_APPROVAL: "`spec.approve` is false: `status.estimate` says what it will take. Set it to "
+    "true to go on.",
+    Reason.PAIRING: "A sample of the gallery is embedded by both models.",
+    Reason.FITTING: "What makes both models' vectors comparable is learnt and judged on held-out pairs.",
+    Reason.MOVING: "Items are embedded by the new model; both are searched together.",
+    Reason.OUTSIDE_WINDOW: "Items move in the hours of `spec.pace.window` only; it goes on by itself.",
+    Reason.COMPLETING: "What came or changed meanwhile is embedded, and checked that nothing is missing.",
     Reason.COMPLETE: "All is done.",
+    Reason.TARGET_REACHED: "As much as `spec.target` has moved. Raise it to go on, lower it to roll back.",
+    Reason.ROLLED_BACK: "`spec.target` is below what has moved: the rest is answered by the old model again.",
+    Reason.RETAINING: "The new model answers everything; the old embeddings are kept for "
+    "`spec.retention.old`.",
     Reason.SERVING: "A version answers all requests.",
     Reason.NOT_REQUESTED: "The spec does not ask for it.",
     Reason.INVALID_SPEC: "The spec cannot work as it is: change what the message names.",
@@ -115,6 +140,10 @@ MEANING: Final[Mapping[Reason, str]] = {
     Reason.ABORTED: "Somebody has aborted the rollout; the version before is still served.",
     Reason.REJECTED: "This version was refused before and is not tried again until asked, "
     "with the annotation `fathom.dev/retry`.",
+    Reason.WORSE_THAN_OLD: "On held-out pairs the mixed gallery would answer worse than the old one, so "
+    "nothing has moved. Give more pairs or labels, or another method, in a Backfill of another name.",
+    Reason.STOPPED_BY_PROBES: "The probes found more than `spec.probes.stopIf` allows: nothing moves. "
+    "Lower `spec.target` to roll back, or set the annotation `fathom.dev/retry` to go on all the same.",
 }
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fathom_api.backfill import BackfillSpec
+from fathom_api.backfill_status import BackfillStatus
 from fathom_api.captionjob import CaptionJobSpec, CaptionJobStatus
 from fathom_api.meta import CATEGORY, GROUP, MAX_NAME_LENGTH, VERSION
 from fathom_api.recmodel import RecModelSpec, RecModelStatus
@@ -147,7 +149,51 @@ REC_MODEL = Kind(
     ),
 )
 
-KINDS = (CAPTION_JOB, REC_MODEL)
+BACKFILL = Kind(
+    kind="Backfill",
+    plural="backfills",
+    short="bf",
+    spec=BackfillSpec,
+    status=BackfillStatus,
+    description="Backfill replaces the embeddings of a gallery with a newer model's while it is searched.",
+    columns=(
+        column("Stage", ".status.stage", description="What is being done."),
+        column("Beta", ".status.beta", "number", description="Share that the new model answers, 0 to 1."),
+        column("Per-s", ".status.itemsPerSecond", "number", description="Items a second, all pods together."),
+        column("ETA", ".status.estimatedCompletionTime"),
+        column(
+            "Flips",
+            ".status.probes[-1:].negativeFlipRate",
+            "number",
+            description="Share of the probes that the old gallery answered and this one does not.",
+        ),
+        column("Verdict", ".status.verdict", description="Against the old gallery."),
+        column("Items", ".status.items.moved", "integer", wide=True),
+        column("Added", ".status.items.added", "integer", wide=True),
+        column("Failed", ".status.items.failed", "integer", wide=True),
+        column("Recall", ".status.probes[-1:].recall", "number", wide=True),
+        column("Estimate", ".status.estimate.cost", wide=True, description="What moving will cost."),
+        column("Cost", ".status.usage.estimatedCost", wide=True, description="So far."),
+        column("URL", ".status.url", wide=True),
+        column("Ready", f"{_READY}.status"),
+        column("Reason", f"{_READY}.reason", wide=True),
+        column("Message", f"{_READY}.message", wide=True),
+        column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+    object_rules=(
+        _NAME,
+        _SERVICE_NAME,
+        *(
+            validation(
+                unchanged(field),
+                f"spec.{field} cannot change once the backfill has started: create one of another name",
+            )
+            for field in ("gallery", "from", "to", "compatibility", "order", "output")
+        ),
+    ),
+)
+
+KINDS = (CAPTION_JOB, REC_MODEL, BACKFILL)
 
 
 def crd(kind: Kind) -> dict[str, Any]:

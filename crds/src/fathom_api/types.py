@@ -60,6 +60,19 @@ ModelUri = Annotated[
     ),
 ]
 
+#: What turns an item or a query into a vector; `fathom://` names one of those that Fathom brings with it.
+EncoderUri = Annotated[
+    str,
+    StringConstraints(
+        pattern=rf"^(hf://[^/\s]+/[^/\s]+|pvc://{_DNS_SUBDOMAIN}/[^\s]+|fathom://[a-z0-9][a-z0-9./-]*)$",
+        max_length=1024,
+    ),
+    Field(
+        description="Where an embedding model lies: `hf://organisation/name`, `pvc://claim/path`, or "
+        "`fathom://name`, one that Fathom brings with it."
+    ),
+]
+
 ObjectName = Annotated[str, StringConstraints(pattern=rf"^{_DNS_SUBDOMAIN}$", max_length=253)]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
@@ -69,10 +82,30 @@ Duration = Annotated[
     Field(description="A length of time: `30s`, `5m`, `1h30m`."),
 ]
 
+#: The same in days too, for what is kept.
+LongDuration = Annotated[
+    str,
+    StringConstraints(pattern=r"^([0-9]+(s|m|h|d))+$", max_length=32),
+    Field(description="A length of time: `7d`, `12h`, `30m`."),
+]
+
+#: From when until when, each day; over midnight where the end comes first.
+Window = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]( [A-Za-z][A-Za-z0-9_+/-]*)?$",
+        max_length=96,
+    ),
+    Field(description="Hours of each day and a time zone: `22:00-06:00 Europe/Berlin`; Etc/UTC if unset."),
+]
+
 #: A point in time as Kubernetes writes it: `2026-01-31T12:00:00Z`.
 Timestamp = Annotated[str, StringConstraints(max_length=32), Field(json_schema_extra={"format": "date-time"})]
 
 _PERCENT: Final = r"^(100|[0-9]{1,2}([.][0-9]{1,6})?)%$"
+
+#: A share: `"2%"`.
+Percent = Annotated[str, StringConstraints(pattern=_PERCENT, max_length=16)]
 
 #: A whole number (`3`) or a percentage (`"1%"`).
 IntOrPercent = Annotated[
@@ -138,7 +171,7 @@ class Unique:
         return "/".join(str(getattr(entry, key)) for key in self.keys) if self.keys else str(entry)
 
 
-_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def seconds(duration: str) -> float:
@@ -147,9 +180,14 @@ def seconds(duration: str) -> float:
     Raises:
         ValueError: the text is not a duration.
     """
-    if not re.fullmatch(r"([0-9]+(ms|s|m|h))+", duration):
+    if not re.fullmatch(r"([0-9]+(ms|s|m|h|d))+", duration):
         raise ValueError(f"{duration!r} is not a duration: write 30s, 5m or 1h30m")
-    return sum(int(n) * _SECONDS[unit] for n, unit in re.findall(r"([0-9]+)(ms|s|m|h)", duration))
+    return sum(int(n) * _SECONDS[unit] for n, unit in re.findall(r"([0-9]+)(ms|s|m|h|d)", duration))
+
+
+def share(percent: str) -> float:
+    """Return what `percent` is as a fraction: `"2%"` → 0.02."""
+    return float(Fraction(percent.removesuffix("%")) / 100)
 
 
 def allowed_failures(limit: int | str, total: int) -> int:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from fathom_api import GROUP, Labels
 from fathom_operator import shell
+from fathom_operator.backfill.controller import BackfillController
 from fathom_operator.captionjob.controller import CaptionJobController
 from fathom_operator.certificates import new_leaf, server_context, shared_ca
 from fathom_operator.http_server import listen
@@ -105,6 +106,7 @@ class Leading:
             captioner_image=settings.captioner_image,
             trainer_image=settings.trainer_image,
             ranker_image=settings.ranker_image,
+            retriever_image=settings.retriever_image,
             image_pull_policy=settings.image_pull_policy,
             progress_url=settings.progress_url,
             progress_ca=ca,
@@ -115,6 +117,7 @@ class Leading:
         reconcilers: dict[str, Reconciles] = {
             "CaptionJob": Reconciler(self._kube, CaptionJobController(platform, self._reports)),
             "RecModel": Reconciler(self._kube, RecModelController(platform, self._reports)),
+            "Backfill": Reconciler(self._kube, BackfillController(platform, self._reports)),
         }
         self._workers = Workers(
             self._queue, reconcilers, self._dependencies, self._metrics, self._reports.forget

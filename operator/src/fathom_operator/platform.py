@@ -15,6 +15,7 @@ class Platform:
     captioner_image: str
     trainer_image: str
     ranker_image: str
+    retriever_image: str
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     progress_url: str | None = None
     #: CA certificate (PEM) of the progress server.

@@ -25,7 +25,7 @@ def next_time(schedule: str, time_zone: str, after: datetime, *, field: str = "s
     Raises:
         ValueError: there is no such schedule or time zone; the message says the fix.
     """
-    begin = after.astimezone(_zone(time_zone, field))
+    begin = after.astimezone(zone(time_zone, f"{field}.timeZone"))
     try:
         return next(CronSim(_MACROS.get(schedule, schedule), begin)).astimezone(UTC)
     except StopIteration as error:
@@ -34,13 +34,18 @@ def next_time(schedule: str, time_zone: str, after: datetime, *, field: str = "s
         raise ValueError(_refusal(field, schedule, str(error).lower())) from error
 
 
-def _zone(name: str, field: str) -> ZoneInfo:
+def zone(name: str, field: str) -> ZoneInfo:
+    """Return the time zone `name`, which `field` of the spec names.
+
+    Raises:
+        ValueError: there is none; the message says the fix.
+    """
     try:
         return ZoneInfo(name)
     # A name that is a folder, or leads out of the database, is no time zone either.
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(
-            f"{field}.timeZone: there is no time zone {name}: name one of the IANA database, such as "
+            f"{field}: there is no time zone {name}: name one of the IANA database, such as "
             "Europe/Berlin or Etc/UTC"
         ) from error
 

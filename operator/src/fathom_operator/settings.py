@@ -38,6 +38,9 @@ class Settings(BaseModel):
     ranker_image: str = Field(
         default_factory=lambda: _default_image("ranker"), validation_alias="FATHOM_IMAGE_RANKER"
     )
+    retriever_image: str = Field(
+        default_factory=lambda: _default_image("retriever"), validation_alias="FATHOM_IMAGE_RETRIEVER"
+    )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
         default=None, validation_alias="FATHOM_IMAGE_PULL_POLICY"
     )

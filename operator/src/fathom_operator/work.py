@@ -93,7 +93,7 @@ class Work:
             self.template,
             platform,
             image=self.image,
-            args=[self.command, "--task", f"{TASK_FOLDER}/task.json"],
+            args=[*self.command.split(), "--task", f"{TASK_FOLDER}/task.json"],
             task_config_map=self.name,
             claims=claims_in(self.task.document()),
             writable=self.writes,

@@ -6,11 +6,10 @@ import re
 
 import pytest
 from builders.good import GOOD_CAPTION_JOBS
-from builders.manifests import Manifest, caption_job, rec_model, steps
+from builders.manifests import Manifest, backfill, caption_job, rec_model, steps
 from builders.refusals import BOUNDS, RULES, Refusal
 from pydantic import BaseModel, ValidationError
 
-from fathom_api import CaptionJobSpec, RecModelSpec
 from fathom_api.crd import KINDS
 from fathom_api.meta import ApiModel
 
@@ -69,6 +68,26 @@ def test_a_broken_rule_is_told_with_its_fix(refusal: Refusal) -> None:
             ),
             id="a gate against itself without captions",
         ),
+        pytest.param(backfill(), id="a Backfill that says only what it must"),
+        pytest.param(
+            backfill(
+                spec__from__embeddings="s3://shop/embeddings/",
+                spec__compatibility={"method": "Procrustes", "pairs": 500, "labels": "genre"},
+                spec__order={"policy": "Popularity", "column": "views"},
+                spec__pace={"parallelism": 4, "itemsPerSecond": 2.5, "window": "22:00-06:00 Europe/Berlin"},
+                spec__probes={
+                    "queries": "pvc://data/queries.parquet",
+                    "k": 5,
+                    "stopIf": {"negativeFlipRate": "2%", "recallDrop": "1%"},
+                },
+                spec__serving={"replicas": 2},
+                spec__retention={"old": "7d12h"},
+                spec__target=40,
+                spec__approve=False,
+                spec__queueName="gpus",
+            ),
+            id="a Backfill that asks for everything there is",
+        ),
         pytest.param(rec_model(spec__data__split={"validation": 0.3, "test": 0.2}), id="half is held out"),
     ],
 )
@@ -89,4 +108,4 @@ def test_every_rule_has_a_manifest_that_breaks_it() -> None:
         }
         return own.union(*(rules(each) for each in below))
 
-    assert {r.sentence for r in RULES} == rules(CaptionJobSpec) | rules(RecModelSpec)
+    assert {r.sentence for r in RULES} == set[str]().union(*(rules(spec) for spec in SPECS.values()))

@@ -44,7 +44,7 @@ def test_argo_cd(seen: Any, health: str, _flux: str | None) -> None:
     assert message
 
 
-@pytest.mark.parametrize("kind", ["RecModel", "CaptionJob"])
+@pytest.mark.parametrize("kind", ["RecModel", "CaptionJob", "Backfill"])
 @pytest.mark.parametrize(("seen", "_argo", "state"), CASES)
 def test_flux(seen: Any, _argo: str, state: str | None, kind: str) -> None:
     assert flux_state(seen, kind) == state
@@ -66,9 +66,9 @@ def test_an_overlay_is_a_recmodel_of_its_environment(overlay: str, judged: int, 
     assert (len(serving.rollout.analysis), serving.replicas) == (judged, replicas)
 
 
-def test_argo_cd_is_taught_both_kinds() -> None:
+def test_argo_cd_is_taught_all_kinds() -> None:
     [config] = built("argocd")
     lua = (GITOPS / "argocd" / "health.lua").read_text()
     prefix = "resource.customizations.health.fathom.dev_"
-    assert config["data"] == {f"{prefix}CaptionJob": lua, f"{prefix}RecModel": lua}
+    assert config["data"] == {f"{prefix}{kind}": lua for kind in ("CaptionJob", "RecModel", "Backfill")}
     assert config["metadata"]["name"] == "argocd-cm"

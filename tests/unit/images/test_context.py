@@ -39,7 +39,11 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     ("path", "images"),
     [
         pytest.param("operator/src/code.py", {"operator"}, id="the operator's code"),
-        pytest.param("workloads/src/code.py", {"captioner", "trainer", "ranker"}, id="the workloads' code"),
+        pytest.param(
+            "workloads/src/code.py",
+            {"captioner", "trainer", "ranker", "retriever"},
+            id="the workloads' code",
+        ),
         pytest.param("crds/src/code.py", set(context.IMAGES), id="the API, which all share"),
         pytest.param("requirements.lock", set(context.IMAGES), id="a dependency"),
         pytest.param("images/install.sh", set(context.IMAGES), id="how they are made"),

@@ -10,6 +10,16 @@ import typer
 
 from fathom.examples import COMMANDS, example
 from fathom.run import run_task
+from fathom_api.backfill_tasks import (
+    BackfillCompleteTask,
+    BackfillDropTask,
+    BackfillEstimateTask,
+    BackfillFitTask,
+    BackfillMoveTask,
+    BackfillPairTask,
+    BackfillProbeTask,
+    BackfillViewTask,
+)
 from fathom_api.tasks import (
     CaptionTask,
     EvaluateTask,
@@ -150,6 +160,54 @@ def serve(  # noqa: PLR0917 (options)
 
 
 @app.command()
+def retrieve(  # noqa: PLR0917 (options)
+    gallery: Annotated[str, typer.Option(help="Folder of the gallery, a path or URI.")],
+    compatibility: Annotated[
+        str, typer.Option(help="Folder of what makes both models comparable; not needed once all have moved.")
+    ] = "",
+    encoder: Annotated[
+        str, typer.Option(help="What embeds queries; as the gallery says, or none for vectors alone.")
+    ] = "",
+    model_name: Annotated[str, typer.Option(help="Name in the inference protocol's paths.")] = "retriever",
+    model_version: Annotated[str, typer.Option(help="Version told with every answer.")] = "",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port.")] = 8080,
+    poll_seconds: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="How often the gallery is looked at.")
+    ] = 2.0,
+    probes: Annotated[
+        int, typer.Option(min=0, help="Lists looked into beyond 100,000 items; 0 for a 32nd of them.")
+    ] = 0,
+    database: Annotated[
+        str,
+        typer.Option(help="Search a database instead: qdrant+http://host:6333/collection, milvus+http://…"),
+    ] = "",
+) -> None:
+    """Search a gallery over the open inference protocol while its items move to a newer embedding model.
+
+    Takes pictures, texts or vectors; answers with items, scores and the model that found each. Parts are
+    picked up as they are committed, and each item is found in one of the two spaces at any moment.
+    """
+    from fathom.retrieval.serving.command import Options
+    from fathom.retrieval.serving.command import retrieve as work
+    from fathom.run import as_process
+
+    with as_process():
+        work(
+            Options(
+                gallery=gallery,
+                compatibility=compatibility,
+                encoder=encoder,
+                model_name=model_name,
+                model_version=model_version,
+                port=port,
+                poll_seconds=poll_seconds,
+                probes=probes,
+                database=database,
+            )
+        )
+
+
+@app.command()
 def dataset(
     name: Annotated[str, typer.Argument(help="kuaivideo, movielens-100k, …; a wrong one lists all.")],
     source: Annotated[Path, typer.Option("--from", help="Folder of its files as published.")],
@@ -188,6 +246,85 @@ def _pair(text: str) -> tuple[str, str]:
     if not (name and separator and folder):
         raise typer.BadParameter(f"{text}: give NAME=FOLDER", param_hint="--features")
     return name, folder
+
+
+backfill = typer.Typer(
+    no_args_is_help=True,
+    help="Replace the embeddings of a gallery with a newer model's while it is searched. Stages in order: "
+    "estimate, pair, fit, move (with probe beside it), complete, drop; view rolls back and forth.",
+)
+app.add_typer(backfill, name="backfill")
+
+
+@backfill.command()
+def estimate(task: TaskFile) -> None:
+    """Count the items and time the new model on a few. Writes nothing."""
+    from fathom.backfill.stages.command import estimate as work
+
+    run_task(task, BackfillEstimateTask, work)
+
+
+@backfill.command()
+def pair(task: TaskFile) -> None:
+    """Make a gallery of the old embeddings, and embed a sample of it with the new model."""
+    from fathom.backfill.stages.command import pair as work
+
+    run_task(task, BackfillPairTask, work)
+
+
+@backfill.command()
+def fit(task: TaskFile) -> None:
+    """Learn what makes both models comparable and put the items in order.
+
+    Ends with 65 (WorseThanOld) where, on pairs it has not learnt from, the mixed gallery would answer worse
+    than the old one.
+    """
+    from fathom.backfill.stages.command import fit as work
+
+    run_task(task, BackfillFitTask, work)
+
+
+@backfill.command()
+def move(task: TaskFile, shard: Shard = 0) -> None:
+    """Embed items with the new model, in order, and commit them part by part. Again: it goes on.
+
+    A pod that is told to go (SIGTERM) ends after the batch in flight, with 143.
+    """
+    from fathom.backfill.stages.command import move as work
+
+    run_task(task, BackfillMoveTask, lambda t: work(t, shard))
+
+
+@backfill.command()
+def probe(task: TaskFile) -> None:
+    """Ask queries with known answers at every percent until the target has moved."""
+    from fathom.backfill.stages.command import probe as work
+
+    run_task(task, BackfillProbeTask, work)
+
+
+@backfill.command()
+def view(task: TaskFile) -> None:
+    """Have at most so much of what has moved in force: less rolls back, 100 % rolls forward."""
+    from fathom.backfill.stages.command import view as work
+
+    run_task(task, BackfillViewTask, work)
+
+
+@backfill.command()
+def complete(task: TaskFile) -> None:
+    """Embed what came or changed meanwhile, check that nothing is missing, write the report."""
+    from fathom.backfill.stages.command import complete as work
+
+    run_task(task, BackfillCompleteTask, work)
+
+
+@backfill.command()
+def drop(task: TaskFile) -> None:
+    """Remove the old embeddings; refused while an item needs them."""
+    from fathom.backfill.stages.command import drop as work
+
+    run_task(task, BackfillDropTask, work)
 
 
 @app.command(name="task")

@@ -14,11 +14,12 @@ import kubernetes.client
 import kubernetes.config
 from kubernetes.config import ConfigException
 
-from fathom_api import Annotations, RecModelSpec, RecModelStatus
+from fathom_api import Annotations, BackfillStatus, RecModelSpec, RecModelStatus
 from fathom_operator.analysis.trail import Trail
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import KubeError
-from fathom_operator.kube.resources import CONFIG_MAPS, REC_MODELS, Obj
+from fathom_operator.kube.resources import BACKFILLS, CONFIG_MAPS, REC_MODELS, Obj
+from fathom_operator.kubectl.backfills import AT_REST, NAMES, backfill_lines
 from fathom_operator.kubectl.pages import history_page
 from fathom_operator.kubectl.view import history_lines, status_lines
 from fathom_operator.observation import parse_spec, parse_status
@@ -71,7 +72,10 @@ class Plugin:
             RefusedError: it makes no sense now.
             KubeError: the API server refuses it or does not answer.
         """
-        if verb in _COMMANDS:
+        kind, slash, rest = name.partition("/")
+        if slash and kind in NAMES:
+            self._backfill(verb, rest)
+        elif verb in _COMMANDS:
             self._tell(verb, name)
         elif verb == "watch":
             self._watch(name)
@@ -116,6 +120,37 @@ class Plugin:
             if not rolled and status.stage in {"Serving", "Complete", "Rejected", "Failed"}:
                 return
             self.sleep(_SECONDS)
+
+    def _backfill(self, verb: str, name: str) -> None:
+        """Show a Backfill once, or with each change until nothing happens any more by itself; or retry it."""
+        before = list[str]()
+        while True:
+            obj = self.kube.get(BACKFILLS, self.namespace, name)
+            if obj is None:
+                where = f"in namespace {self.namespace}: kubectl get backfills -n {self.namespace}"
+                raise RefusedError(f"no Backfill {name} {where}")
+            status = parse_status(BackfillStatus, obj)
+            if verb == "retry":
+                self._retry_backfill(name, status)
+                return
+            if verb not in {"status", "watch"}:
+                raise RefusedError(f"a Backfill has no {verb}: what it does is in its spec; see kubectl edit")
+            lines = backfill_lines(name, status, self.clock())
+            if lines != before:
+                self.out.write(_CLEAR if self.out.isatty() and verb == "watch" else "")
+                self._print(lines)
+            before = lines
+            if verb == "status" or status.stage in AT_REST:
+                return
+            self.sleep(_SECONDS)
+
+    def _retry_backfill(self, name: str, status: BackfillStatus) -> None:
+        if status.stage not in {"Failed", "Stopped"}:
+            raise RefusedError(f"{name} has nothing to try again: its stage is {status.stage}")
+        value = self.clock().isoformat(timespec="milliseconds")
+        changes = {"metadata": {"annotations": {Annotations.RETRY: value}}}
+        self.kube.patch(BACKFILLS, self.namespace, name, changes, manager=_MANAGER)
+        self._print([f"{name}: told to retry; see kubectl fathom watch backfill/{name}"])
 
     def _measured_before(self, name: str) -> Trail:
         try:
@@ -174,11 +209,13 @@ def _spec(obj: Obj) -> RecModelSpec:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    out = argparse.ArgumentParser(prog="kubectl fathom", description="Rollouts of RecModels.")
+    out = argparse.ArgumentParser(
+        prog="kubectl fathom", description="Rollouts of RecModels, and Backfills (status, watch, retry)."
+    )
     verbs = out.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     for verb, words in {**_SHOWS, **{verb: words for verb, (_, words) in _COMMANDS.items()}}.items():
         sub = verbs.add_parser(verb, help=words, description=words)
-        sub.add_argument("name", help="of the RecModel")
+        sub.add_argument("name", help="of the RecModel; backfill/NAME for a Backfill")
         if verb == "history":
             sub.add_argument(
                 "-o",

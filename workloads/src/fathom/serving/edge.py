@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fathom.serving.endpoints import Endpoints
 from fathom.serving.errors import BadRequestError
-from fathom.serving.metrics import Metrics
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 VERSION_HEADER: Final = "x-fathom-version"
 MAX_BODY_BYTES: Final = 32 << 20
 #: Of all requests in flight: memory is bounded whatever clients do.
@@ -25,10 +25,30 @@ _KIND: Final = "fathom_error"
 _KINDS: Final = {404: "NotFound", 405: "NotAllowed", 413: "TooLarge", 503: "NotReady"}
 
 
+class Routes(Protocol):
+    """The requests that a server answers itself."""
+
+    def find(self, method: str, path: str) -> Endpoint | None:
+        """Return what answers a request, or None for KServe."""
+        ...
+
+
+class Counts(Protocol):
+    """Where answers are counted."""
+
+    def answered(self, protocol: str, code: int, seconds: float) -> None:
+        """Count a request."""
+        ...
+
+    def failed(self, kind: str) -> None:
+        """Count an error of `kind`, one of a fixed set."""
+        ...
+
+
 class Edge:
     """ASGI middleware around our endpoints and KServe's application, for the model `version`."""
 
-    def __init__(self, app: ASGIApp, endpoints: Endpoints, version: str, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, endpoints: Routes, version: str, metrics: Counts) -> None:
         self._app = app
         self._endpoints = endpoints
         self._version = version

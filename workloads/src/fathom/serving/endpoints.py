@@ -5,7 +5,6 @@ They do not pass KServe's routes: those check and write every value of a tensor 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -16,6 +15,7 @@ from starlette.responses import Response
 
 from fathom.serving import tensors, v1, v2
 from fathom.serving.body import parsed, written
+from fathom.serving.edge import Endpoint
 from fathom.serving.errors import BadRequestError
 from fathom.serving.feedback import PATH, Feedback, remembered
 from fathom.serving.kserve import ModelNotReady
@@ -25,7 +25,6 @@ from fathom.serving.scoring import Scored
 from fathom.serving.tensors import InferRequest
 
 HEADER_LENGTH: Final = "inference-header-content-length"
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Endpoints:

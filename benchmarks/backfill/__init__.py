@@ -1,0 +1,1 @@
+"""Online backfilling, measured; `python -m benchmarks.backfill`."""

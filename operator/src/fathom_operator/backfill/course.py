@@ -1,0 +1,162 @@
+"""What all steps of a decision about a Backfill share: its works, and how these go on or stop; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from fathom_api import BackfillSpec, BackfillStatus, Reason
+from fathom_api.backfill_status import Stage
+from fathom_operator.backfill.desired import FIRST, JobStage, work
+from fathom_operator.backfill.finish import finished
+from fathom_operator.backfill.observe import BackfillSeen
+from fathom_operator.backfill.progress import after, counts_of
+from fathom_operator.backfill.retriever import Retriever
+from fathom_operator.conditions import State
+from fathom_operator.digests import full
+from fathom_operator.failures import Failure, why_waiting
+from fathom_operator.kube.resources import Obj
+from fathom_operator.plan import Plan, Ref
+from fathom_operator.platform import Platform
+from fathom_operator.work import Work, WorkState, state_of, superfluous
+
+
+@dataclass(frozen=True)
+class Doing:
+    """A stage while it goes on, in words."""
+
+    stage: Stage
+    reason: Reason
+    words: str
+
+
+DOING: Final[dict[str, Doing]] = {
+    "estimate": Doing("Estimating", Reason.ESTIMATING, "counting the items and timing the new model"),
+    "pair": Doing("Pairing", Reason.PAIRING, "embedding a sample with both models"),
+    "fit": Doing("Fitting", Reason.FITTING, "learning what makes both models comparable"),
+    "move": Doing("Moving", Reason.MOVING, "moving items"),
+    "complete": Doing("Completing", Reason.COMPLETING, "embedding what came meanwhile and checking all"),
+    "drop": Doing("Retaining", Reason.RETAINING, "removing the old embeddings"),
+}
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is seen, what is asked for and what the installation is."""
+
+    seen: BackfillSeen
+    spec: BackfillSpec
+    platform: Platform
+
+    def work(self, stage: JobStage, status: BackfillStatus, target: int | None = None) -> Work:
+        """Return the work of a stage, up to the spec's target unless another is given."""
+        aim = self.spec.target if target is None else target
+        return work(stage, self.spec, self.seen.owner, self.platform, target=aim, attempt=status.attempt)
+
+    def state(self, wanted: Work) -> WorkState:
+        """Return how a piece of work stands."""
+        return state_of(wanted, self.seen.jobs, self.seen.pods)
+
+    def others(self, status: BackfillStatus, *kept: Work) -> tuple[Ref, ...]:
+        """Return the Jobs that neither a work of `kept` nor the first stages count on."""
+        first = [self.work(stage, status) for stage in FIRST]
+        return superfluous([*first, *kept], self.seen.jobs)
+
+
+def done(course: Course, status: BackfillStatus, wanted: Work, state: WorkState) -> BackfillStatus:
+    """Return `status` with what a Job that is complete has left."""
+    counts = counts_of(wanted, state, course.seen)
+    told = next((pod.outcome.digest for pod in state.pods if pod.outcome and pod.outcome.digest), None)
+    digest = told or full(wanted.task.document())
+    return after(wanted.stage, course.spec, status, counts, digest, prices=course.platform.prices)
+
+
+def working(
+    course: Course, status: BackfillStatus, todo: list[Work], doing: Doing, served: Retriever | None
+) -> Plan:
+    """Return the plan in which the Jobs of `todo` go on."""
+    why = _why(doing, [course.state(each) for each in todo], status)
+    stalled = why.reason == Reason.MISSING_SECRET
+    return finished(
+        course.seen,
+        status,
+        doing.stage,
+        "Stalled" if stalled else "Reconciling",
+        why,
+        retriever=served,
+        desired=_objects(course, todo),
+        delete=course.others(status, *todo),
+    )
+
+
+def paused(
+    course: Course,
+    status: BackfillStatus,
+    todo: list[Work],
+    why: Failure,
+    served: Retriever | None,
+    *,
+    stage: Stage = "Paused",
+    state: State = "Suspended",
+) -> Plan:
+    """Return a plan with the pods told to go; what they have committed stays, and so do their Jobs.
+
+    Not so a Job that a queue admits: the queue would start it again, so it goes and comes back as a new one.
+    """
+    jobs = [course.state(each).job for each in todo]
+    queued = [job for job in jobs if job is not None and job.queued and not job.finished]
+    gone = [Ref(kind, job.name) for job in queued for kind in ("Job", "ConfigMap")]
+    return finished(
+        course.seen,
+        status,
+        stage,
+        state,
+        why,
+        retriever=served,
+        desired=_objects(course, todo, halted=True),
+        delete=(*course.others(status, *todo), *gone),
+    )
+
+
+def failed(course: Course, status: BackfillStatus, why: Failure, served: Retriever | None) -> Plan:
+    """Return the plan when a Job has failed for good; what is served stays."""
+    if why.reason == Reason.WORSE_THAN_OLD:
+        status = status.model_copy(update={"verdict": "Worse"})
+    return finished(course.seen, status, "Failed", "Stalled", why, retriever=served)
+
+
+def suspended(status: BackfillStatus | None = None) -> Failure:
+    """Return why nothing goes on while the spec says so."""
+    far = f" at {how_far(status)}" if status else ""
+    return Failure(Reason.SUSPENDED, f"suspended{far}: unset spec.suspend to go on")
+
+
+def how_far(status: BackfillStatus) -> str:
+    """Return how many items have moved, in words."""
+    return f"{status.items.moved} of {status.items.total} items"
+
+
+def _objects(course: Course, todo: Iterable[Work], *, halted: bool = False) -> list[Obj]:
+    """Return the Jobs that are to go on, or to stop where they are; complete ones are left alone."""
+    out: list[Obj] = []
+    for each in todo:
+        job = course.state(each).job
+        if job is not None and job.complete:
+            continue
+        if halted and (job is None or job.finished or job.queued or job.name != each.name):
+            continue
+        out += replace(each, suspended=halted).objects(course.platform)
+    return out
+
+
+def _why(doing: Doing, states: list[WorkState], status: BackfillStatus) -> Failure:
+    for state in states:
+        job = state.job
+        if job is not None and job.suspended and not job.halted:
+            return Failure(Reason.QUEUED, f"Job {job.name} is suspended: it waits for its queue")
+        if waiting := why_waiting(state.pods):
+            known = waiting.reason == Reason.MISSING_SECRET
+            return Failure(waiting.reason if known else doing.reason, waiting.message)
+    far = f": {how_far(status)}" if doing.stage == "Moving" and status.items.total else ""
+    return Failure(doing.reason, f"{doing.words}{far}")

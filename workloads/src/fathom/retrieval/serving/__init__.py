@@ -1,0 +1,1 @@
+"""The retriever behind KServe's protocols, made as the ranker's server is (`fathom.serving`)."""
