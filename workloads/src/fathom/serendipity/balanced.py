@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from sklearn.cluster import KMeans
@@ -93,7 +93,9 @@ def divide(vectors: Floats, count: int, low: int, high: int, seed: int = 0) -> I
     """
     if count == 1:
         return np.zeros(len(vectors), np.int64)
-    start = KMeans(count, n_init=_STARTS, random_state=seed).fit(vectors)
+    # scikit-learn says less of its types than it takes.
+    k_means: Any = KMeans
+    start = k_means(count, n_init=_STARTS, random_state=seed).fit(vectors)
     own, centres = start.labels_.astype(np.int64), start.cluster_centers_.astype(np.float32)
     for _ in range(_ROUNDS):
         sizes = np.bincount(own, minlength=count)

@@ -184,7 +184,7 @@ def build(  # noqa: PLR0917 (what they are built from)
         InvalidInputError: there are too few items for so many clusters.
     """
     has = np.flatnonzero(np.any(vectors != 0, axis=1))
-    kept, own_texts = [items[i] for i in has], [texts[i] for i in has]
+    kept, own_texts = [items[i] for i in has.tolist()], [texts[i] for i in has.tolist()]
     grown = balanced.grow(vectors[has], shape)
     path = np.empty_like(grown)
     levels: list[list[Cluster]] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import torch
 
@@ -37,7 +39,7 @@ class SasRec(torch.nn.Module):
         future = torch.triu(torch.ones(length, length, dtype=torch.bool), 1)
         blocked = future[None] | (ids == 0)[:, None, :]
         blocked = blocked & ~torch.eye(length, dtype=torch.bool)[None]
-        heads = self.blocks.layers[0].self_attn.num_heads  # type: ignore[union-attr]  torch's own type
+        heads: int = cast(Any, self.blocks.layers[0]).self_attn.num_heads
         hidden = self.blocks(hidden, mask=blocked.repeat_interleave(heads, 0))
         return self.norm(hidden) @ self.items.weight[1:].T
 

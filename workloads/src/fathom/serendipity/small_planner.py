@@ -20,6 +20,7 @@ def build(clusters: Clusters, style: Style, seed: int) -> tuple[LlamaForCausalLM
     """Return the model, untrained, and a tokenizer of what will be said about `clusters`."""
     tokenizer = train_tokenizer(_texts(clusters, style))
     torch.manual_seed(seed)
+    special: Any = tokenizer
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
@@ -30,9 +31,9 @@ def build(clusters: Clusters, style: Style, seed: int) -> tuple[LlamaForCausalLM
             num_key_value_heads=4,
             max_position_embeddings=1024,
             attention_dropout=0.1,
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=special.pad_token_id,
+            bos_token_id=special.bos_token_id,
+            eos_token_id=special.eos_token_id,
         )
     )
     generation: Any = model.generation_config

@@ -66,7 +66,8 @@ def co_engagement(events: Events, width: int = 64, seed: int = 0) -> Floats:
             "TooFew", f"{shape[0]} users and {shape[1]} items are too few to compare items"
         )
     start = np.random.default_rng(seed).standard_normal(min(shape))
-    _, values, right = scipy.sparse.linalg.svds(scaled, k=width, v0=start)
+    found: Any = scipy.sparse.linalg.svds(scaled, k=width, v0=start)
+    _, values, right = found
     order = np.argsort(-values)
     return unit((right[order] * values[order, None]).T.astype(np.float32))
 
