@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import scipy.sparse.linalg
@@ -66,8 +66,7 @@ def co_engagement(events: Events, width: int = 64, seed: int = 0) -> Floats:
             "TooFew", f"{shape[0]} users and {shape[1]} items are too few to compare items"
         )
     start = np.random.default_rng(seed).standard_normal(min(shape))
-    found: Any = scipy.sparse.linalg.svds(scaled, k=width, v0=start)
-    _, values, right = found
+    _, values, right = cast(Any, scipy.sparse.linalg.svds(scaled, k=width, v0=start))
     order = np.argsort(-values)
     return unit((right[order] * values[order, None]).T.astype(np.float32))
 
