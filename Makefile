@@ -9,7 +9,7 @@ PYTEST := $(PY) -m pytest
 VENV := .venv/.stamp
 export PYTHONPATH := tests:examples
 
-.PHONY: help demo test lint unit integration e2e images crds docs cluster cluster-down bench bench-backfill bench-lift lock venv clean
+.PHONY: help demo test lint unit integration e2e images crds docs cluster cluster-down bench bench-backfill bench-lift bench-serendipity lock venv clean
 
 help: ## Print this list
 	@echo 'Fathom: what a multimodal LLM sees in your items, in your ranker. Start with `make demo`.'
@@ -76,6 +76,10 @@ bench-backfill: $(VENV) ## Measure search while a gallery moves between models; 
 bench-lift: $(VENV) ## Measure what captions give a ranker; writes docs/evidence (DATA=folder with movielens-posters)
 	$(STEP) "Lift" $(PY) -m benchmarks.lift $(if $(DATA),--data $(DATA))
 	$(NEXT) "read docs/evidence/lift.md; an interrupted run goes on where it was"
+
+bench-serendipity: $(VENV) ## Measure what leading users to new interests gives; writes docs/evidence (DATA=folder with movielens-posters)
+	$(STEP) "Serendipity" $(PY) -m benchmarks.serendipity $(if $(DATA),--data $(DATA))
+	$(NEXT) "read docs/evidence/serendipity.md; an interrupted run goes on where it was"
 
 lock: ## Write requirements.lock from the pyproject.toml files (UPGRADE=1 moves every version)
 	$(STEP) "Lock" scripts/lock.sh $(if $(UPGRADE),--upgrade)

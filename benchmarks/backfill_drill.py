@@ -76,7 +76,7 @@ class World:
         probes = {"queries": str(self.folder / "queries.parquet"), "k": 10}
         own: dict[str, dict[str, Any]] = {
             "pair": {"pairs": 200},
-            "fit": {"compatibility": {"method": "QueryTransform"}},
+            "fit": {"compatibility": {"method": "Procrustes"}},
             "move": {"parallelism": self.parallelism},
             "probe": {"probes": probes, "pollSeconds": 0.5},
             "complete": {"probes": probes},

@@ -23,8 +23,8 @@ def about() -> str:
     return (
         "Drawings of 242 characters by twenty people each (Lake et al. 2015, the two small background sets; "
         f"50 characters that are in both count once), {omniglot.SIDE} × {omniglot.SIDE} pixels. 180 are "
-        "known, 42 are seen by no model and no transform, 20 only chose settings. Of a known character 13 "
-        "drawings train, 2 chose settings, 5 are tested. **Old model**: convolutions of "
+        "known, 42 are seen by no model and no transform, 20 are for choosing settings. Of a known "
+        "character 13 drawings train, 2 are for choosing, 5 are tested. **Old model**: convolutions of "
         f"{small.channels} channels, width {small.width}, trained on 90 of the known characters; **new "
         f"model**: {large.channels}, width {large.width}, on all 180. Both are softmax classifiers, "
         f"{small.epochs} epochs. Transforms learn from the training drawings' vectors and characters."

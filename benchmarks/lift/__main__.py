@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.lift import captioner, page, sources, summary
 from benchmarks.lift.arms import ARMS, PLAIN, Known
-from benchmarks.lift.matrix import Matrix
+from benchmarks.lift.matrix import STRATEGIES, Matrix
 from benchmarks.lift.runs import Results
 from demo.data.tables import Dataset
 
@@ -38,6 +38,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="of each arm on each draw")
     parser.add_argument(
         "--plain", action="store_true", help="train only the arms that need no captioner, and write nothing"
+    )
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        choices=STRATEGIES,
+        default=STRATEGIES,
+        help="train on these alone; processes for different splits may run side by side in one folder",
     )
     parser.add_argument("--report-only", action="store_true", help="train nothing, write what is there")
     options = parser.parse_args()
@@ -61,10 +68,14 @@ def measure(options: argparse.Namespace) -> None:
     began = time.monotonic()
     if not options.report_only:
         arms = PLAIN if options.plain else ARMS
-        matrix.run(lambda text: logging.info("%5.0f s  %s", time.monotonic() - began, text), arms)
+
+        def tell(text: str) -> None:
+            logging.info("%5.0f s  %s", time.monotonic() - began, text)
+
+        matrix.run(tell, arms, options.splits)
     if options.plain:
         return
-    tables = {strategy: summary.rows(matrix, strategy) for strategy in summary.strategies()}
+    tables = {strategy: summary.rows(matrix, strategy) for strategy in STRATEGIES}
     page.write(options.output, matrix, tables)
     logging.info("wrote %s", options.output / page.NAME)
 

@@ -14,6 +14,7 @@ from demo.data.tables import Dataset
 
 #: Splits and their draws. The time split can be drawn in one way only, the random one is drawn once.
 SPLITS: Final = (("ItemCold", 0), ("ItemCold", 1), ("ItemCold", 2), ("Random", 0), ("Time", 0))
+STRATEGIES: Final = tuple(dict.fromkeys(strategy for strategy, _ in SPLITS))
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,16 @@ class Matrix:
     results: Results
     seeds: int
 
-    def run(self, tell: Callable[[str], None], only: Collection[str] = ARMS) -> None:
-        """Do all runs of the arms in `only`, those that the claim is about first."""
+    def run(
+        self,
+        tell: Callable[[str], None],
+        only: Collection[str] = ARMS,
+        strategies: Collection[str] = STRATEGIES,
+    ) -> None:
+        """Do all runs of the arms in `only` on the splits of `strategies`, those the claim is about first."""
         with runs.alone():
             for wanted in ([a for a in ARMS[:3] if a in only], [a for a in ARMS[3:] if a in only]):
-                for strategy, draw in SPLITS:
+                for strategy, draw in (s for s in SPLITS if s[0] in strategies):
                     for arm in wanted:
                         setting = self._tuned(strategy, arm, tell)
                         for seed in range(self.seeds):

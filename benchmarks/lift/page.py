@@ -26,7 +26,8 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _INTRO: Final = """# What captions give a ranker: MovieLens-100K and its posters
 
-Made by `python -m benchmarks.lift`; do not edit. {machine}, one thread.
+Made by `python -m benchmarks.lift`; do not edit. {machine}, one thread, shared with other work (that changes
+times, not figures).
 
 **Data.** {interactions:,} ratings of {items:,} films by {users} people (MovieLens-100K, of films whose
 poster we have); the label is a rating of four stars or more. **Captioner.** `fathom://small-llava`,

@@ -43,7 +43,8 @@ class Setting:
     weight_decay: float = 1e-4
 
 
-SETTINGS: Final = (Setting(0.15), Setting(0.4), Setting(0.6))
+#: 0.15 was worse for every arm, by validation.
+SETTINGS: Final = (Setting(0.4), Setting(0.6))
 
 
 @dataclass(frozen=True)

@@ -123,15 +123,16 @@ def metadata(found: Dataset) -> Tokens:
 def vectors(folder: Path, found: Dataset) -> tuple[list[str], Floats]:
     """Return the items and vectors [n, WIDTH] of their posters: whitened principal components.
 
-    The encoder is the captioner's, as ImageNet left it; the components are those of the posters alone. They
-    are kept in `folder`.
+    The encoder is the captioner's, as ImageNet left it, style included; each of its channels is standardised,
+    and the components are those of the posters alone. They are kept in `folder`.
     """
     path = folder / "vectors.npz"
     items = found.table("items", ["item_id"])["item_id"].to_pylist()
     if not path.is_file():
-        seen = _seen(found)
-        left, values, _ = np.linalg.svd(seen - seen.mean(axis=0), full_matrices=False)
-        np.savez(path, vectors=(left[:, :WIDTH] * np.sqrt(len(seen))).astype(np.float32), values=values)
+        given = seen(found.table("items", ["image"])["image"].to_pylist())
+        standard = (given - given.mean(axis=0)) / (given.std(axis=0) + 1e-3)
+        left, values, _ = np.linalg.svd(standard, full_matrices=False)
+        np.savez(path, vectors=(left[:, :WIDTH] * np.sqrt(len(given))).astype(np.float32), values=values)
     return items, np.load(path)["vectors"]
 
 
@@ -158,16 +159,20 @@ def _numbered(said: dict[str, list[str]]) -> Tokens:
     return Tokens(names, {item: {place[name]: 1.0 for name in own} for item, own in said.items()})
 
 
-def _seen(found: Dataset) -> Floats:
-    """Return what the encoder sees in each poster, averaged over it [n, 1280]."""
+def seen(pictures: list[bytes]) -> Floats:
+    """Return what the encoder sees in each of `pictures`, averaged over it [n, width]."""
     import torch
     from PIL import Image
 
-    from fathom.captioning.models.vision import IMAGE_SIZE, EfficientNetLiteConfig, EfficientNetLiteModel
+    from fathom.captioning.models.vision import (
+        IMAGE_SIZE,
+        STYLED,
+        EfficientNetLiteConfig,
+        EfficientNetLiteModel,
+    )
 
-    model = EfficientNetLiteModel(EfficientNetLiteConfig()).eval()
+    model = EfficientNetLiteModel(EfficientNetLiteConfig(style=True, hidden_size=STYLED)).eval()
     model.load_imagenet()
-    pictures = found.table("items", ["image"])["image"].to_pylist()
     parts: list[Floats] = []
     for start in range(0, len(pictures), _BATCH):
         opened = [Image.open(io.BytesIO(p)).convert("RGB") for p in pictures[start : start + _BATCH]]

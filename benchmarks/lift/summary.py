@@ -70,11 +70,6 @@ class Row:
     parameters: int
 
 
-def strategies() -> list[str]:
-    """Return the kinds of split."""
-    return list(dict.fromkeys(strategy for strategy, _ in SPLITS))
-
-
 def rows(matrix: Matrix, strategy: str) -> list[Row]:
     """Return the arms on a split, those of which every draw has all seeds."""
     draws = [draw for s, draw in SPLITS if s == strategy]

@@ -79,6 +79,23 @@ def backfill(name: str = "gallery", **changes: Any) -> Manifest:
     )
 
 
+def interest_map(name: str = "discover", **changes: Any) -> Manifest:
+    """Return an InterestMap that says only what it must."""
+    return edited(
+        {
+            "apiVersion": API_VERSION,
+            "kind": "InterestMap",
+            "metadata": {"name": name},
+            "spec": {
+                "captions": {"captionJob": "catalog"},
+                "interactions": {"uri": "pvc://data/interactions.parquet"},
+                "output": {"uri": "pvc://data/discover"},
+            },
+        },
+        **changes,
+    )
+
+
 def steps(*weights: int, pause: str = "1s") -> list[dict[str, Any]]:
     """Return rollout steps."""
     return [{"weight": weight, "pause": pause} for weight in weights]

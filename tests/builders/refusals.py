@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from builders.manifests import ABSENT, Manifest, backfill, caption_job, rec_model, steps
+from builders.map_refusals import MAP_BOUNDS, MAP_RULES
+from builders.refusal import Refusal
 
 _CAPTIONS = [{"captionJob": "catalog"}]
 
@@ -19,16 +20,6 @@ def _endpoint(**changes: Any) -> Manifest:
 def judged(metric: dict[str, Any]) -> Manifest:
     """Return a RecModel whose rollout has one step and judges by `metric`."""
     return rec_model(spec__serving__rollout={"steps": steps(10), "analysis": [metric]})
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A bad manifest; `field` is where both the models and the API server see the fault."""
-
-    because: str
-    manifest: Manifest
-    field: str
-    sentence: str
 
 
 BOUNDS = (
@@ -260,6 +251,7 @@ BOUNDS = (
         "probes.stopIf.recallDrop",
         "should match",
     ),
+    *MAP_BOUNDS,
 )
 
 RULES = (
@@ -612,4 +604,5 @@ RULES = (
         "order.policy",
         "policy QueryBoundary needs queries: give some in spec.probes, or change spec.order.policy",
     ),
+    *MAP_RULES,
 )

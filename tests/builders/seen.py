@@ -21,6 +21,7 @@ from fathom_api.captionjob import FeatureArtifact
 from fathom_api.progress import Outcome, Progress
 from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.captionjob.observe import CaptionJobSeen, TeacherSeen
+from fathom_operator.interestmap.observe import InterestMapSeen
 from fathom_operator.kube.resources import Obj
 from fathom_operator.observation import jobs_in, parse_spec, parse_status
 from fathom_operator.plan import Plan, ref
@@ -29,7 +30,7 @@ from fathom_operator.recmodel.observe import CaptionsSeen, RecModelSeen
 from fathom_operator.reports import Report
 from fathom_operator.views import PodView, Problem
 
-SeenT = TypeVar("SeenT", CaptionJobSeen, RecModelSeen, BackfillSeen)
+SeenT = TypeVar("SeenT", CaptionJobSeen, RecModelSeen, BackfillSeen, InterestMapSeen)
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 PLATFORM = Platform("captioner:1", "trainer:1", "ranker:1", "retriever:1")
 DIGEST = f"sha256:{'a' * 64}"

@@ -68,7 +68,7 @@ def manifest(world: World, **spec: Any) -> Object:
             "gallery": {"uri": f"pvc://{manifests.OUTPUT}/{NAME}/items.parquet"},
             "from": {"model": MODELS[0]},
             "to": {"model": MODELS[1]},
-            "compatibility": {"method": "QueryTransform", "pairs": 200, "labels": "kind"},
+            "compatibility": {"method": "Procrustes", "pairs": 200, "labels": "kind"},
             "order": {"policy": "Popularity", "column": "views"},
             "pace": {"parallelism": 2, "itemsPerSecond": 4},
             "target": 40,

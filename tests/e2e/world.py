@@ -16,12 +16,18 @@ from demo.waiting import wait_for
 from fathom_api.backfill_status import BackfillStatus
 from fathom_api.captionjob import CaptionJobStatus
 from fathom_api.conditions import ConditionType
+from fathom_api.interestmap import InterestMapStatus
 from fathom_api.meta import Labels
 from fathom_api.recmodel import RecModelStatus
 
-KINDS = {"captionjob": CaptionJobStatus, "recmodel": RecModelStatus, "backfill": BackfillStatus}
+KINDS = {
+    "captionjob": CaptionJobStatus,
+    "recmodel": RecModelStatus,
+    "backfill": BackfillStatus,
+    "interestmap": InterestMapStatus,
+}
 LEASE = "fathom-operator"
-Status = CaptionJobStatus | RecModelStatus | BackfillStatus
+Status = CaptionJobStatus | RecModelStatus | BackfillStatus | InterestMapStatus
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ _PATHS: Final = {
     "Backfill": ("apis/fathom.dev/v1alpha1", "backfills"),
     "CaptionJob": ("apis/fathom.dev/v1alpha1", "captionjobs"),
     "RecModel": ("apis/fathom.dev/v1alpha1", "recmodels"),
+    "InterestMap": ("apis/fathom.dev/v1alpha1", "interestmaps"),
     "Job": ("apis/batch/v1", "jobs"),
     "Pod": ("api/v1", "pods"),
     "Event": ("api/v1", "events"),

@@ -242,6 +242,9 @@ class Lora(ApiModel):
     )
 
 
+Augmentation = Literal["Flip", "Crop"]
+
+
 class FineTune(ApiModel):
     """Pairs of media and captions that teach the model the domain before it captions."""
 
@@ -283,5 +286,11 @@ class FineTune(ApiModel):
         le=100_000,
         description="Held-out media captioned at the end and compared with what people wrote: CIDEr, BLEU-4, "
         "token F1.",
+    )
+    augment: Annotated[list[Augmentation], Unique()] = Field(
+        default_factory=list[Augmentation],
+        max_length=2,
+        description="Learn from changed pictures too. Flip: mirrored; not where captions tell left from "
+        "right, or read letters. Crop: up to a fifth of each side cut off, in four views of each picture.",
     )
     seed: int = Field(default=0, ge=0, description="Seed of all that is random.")

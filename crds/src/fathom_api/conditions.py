@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     GATE_PASSED = "GatePassed"
     SERVING = "Serving"
     COMPATIBLE = "Compatible"
+    PUBLISHED = "Published"
 
 
 class Reason(StrEnum):
@@ -48,7 +49,14 @@ class Reason(StrEnum):
     MOVING = "Moving"
     OUTSIDE_WINDOW = "OutsideWindow"
     COMPLETING = "Completing"
+    CLUSTERING = "Clustering"
+    UNDERSTANDING = "Understanding"
+    COUNTING_TRANSITIONS = "CountingTransitions"
+    PLANNING_PAIRS = "PlanningPairs"
+    GATING = "Gating"
+    PUBLISHING = "Publishing"
     # done
+    PUBLISHED = "Published"
     COMPLETE = "Complete"
     SERVING = "Serving"
     NOT_REQUESTED = "NotRequested"
@@ -90,7 +98,7 @@ MEANING: Final[Mapping[Reason, str]] = {
     Reason.FINE_TUNING: "The caption model learns the domain.",
     Reason.CAPTIONING: "Pods caption items.",
     Reason.FEATURISING: "Captions become tokens.",
-    Reason.TRAINING: "The ranker and its controls are trained.",
+    Reason.TRAINING: "The ranker and its controls, or the planner of an InterestMap, are trained.",
     Reason.EVALUATING: "The trained rankers are measured on the test split.",
     Reason.DEPLOYING: "The first version is being brought up.",
     Reason.ROLLING_OUT: "A candidate gets a part of the requests.",
@@ -102,6 +110,13 @@ MEANING: Final[Mapping[Reason, str]] = {
     Reason.MOVING: "Items are embedded by the new model; both are searched together.",
     Reason.OUTSIDE_WINDOW: "Items move in the hours of `spec.pace.window` only; it goes on by itself.",
     Reason.COMPLETING: "What came or changed meanwhile is embedded, and checked that nothing is missing.",
+    Reason.CLUSTERING: "Items become interest clusters.",
+    Reason.UNDERSTANDING: "The multimodal LLM says what each cluster is about.",
+    Reason.COUNTING_TRANSITIONS: "Users' sequences become transitions between clusters to learn from.",
+    Reason.PLANNING_PAIRS: "The planner is asked about each pair of clusters.",
+    Reason.GATING: "The new table is measured and judged.",
+    Reason.PUBLISHING: "The table is put in the place where rankers look.",
+    Reason.PUBLISHED: "A table is in the place where rankers look.",
     Reason.COMPLETE: "All is done.",
     Reason.TARGET_REACHED: "As much as `spec.target` has moved. Raise it to go on, lower it to roll back.",
     Reason.ROLLED_BACK: "`spec.target` is below what has moved: the rest is answered by the old model again.",

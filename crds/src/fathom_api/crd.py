@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from fathom_api.backfill import BackfillSpec
 from fathom_api.backfill_status import BackfillStatus
 from fathom_api.captionjob import CaptionJobSpec, CaptionJobStatus
+from fathom_api.interestmap import InterestMapSpec, InterestMapStatus
 from fathom_api.meta import CATEGORY, GROUP, MAX_NAME_LENGTH, VERSION
 from fathom_api.recmodel import RecModelSpec, RecModelStatus
 from fathom_api.rules import validation
@@ -193,7 +194,33 @@ BACKFILL = Kind(
     ),
 )
 
-KINDS = (CAPTION_JOB, REC_MODEL, BACKFILL)
+INTEREST_MAP = Kind(
+    kind="InterestMap",
+    plural="interestmaps",
+    short="im",
+    spec=InterestMapSpec,
+    status=InterestMapStatus,
+    description="InterestMap finds interests in a catalogue and plans which one each pair of them leads to.",
+    columns=(
+        column("Stage", ".status.stage", description="What is being done."),
+        column("Done", ".status.percent", "integer", description="Percent of the stage."),
+        column("Clusters", ".status.clusters", "integer"),
+        column("Pairs", ".status.pairs.planned", "integer", description="Pairs with an interest planned."),
+        column("Match", ".status.exactMatch", "number", description="Free answers that name a cluster."),
+        column("Recall", ".status.recall", "number", description="NovelRecall on held-out interactions."),
+        column("Novelty", ".status.novelty", "number", wide=True),
+        column("Table", ".status.table.name", description="The table served."),
+        column("Refreshed", ".status.lastRefresh", "date", wide=True),
+        column("Next-refresh", ".status.nextRefresh", wide=True),
+        column("Ready", f"{_READY}.status"),
+        column("Reason", f"{_READY}.reason", wide=True),
+        column("Message", f"{_READY}.message", wide=True),
+        column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+    object_rules=(_NAME, _POD_NAME),
+)
+
+KINDS = (CAPTION_JOB, REC_MODEL, BACKFILL, INTEREST_MAP)
 
 
 def crd(kind: Kind) -> dict[str, Any]:

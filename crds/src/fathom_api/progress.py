@@ -49,6 +49,18 @@ class Progress(StatusModel):
     )
 
 
+class Verdict(StatusModel):
+    """A gate on a table of planned interests."""
+
+    gate: str = Field(max_length=64, description="Which gate.")
+    value: float | None = Field(default=None, description="What was measured.")
+    bound: float | None = Field(default=None, description="What it must not fall below, or exceed.")
+    verdict: Literal["Pass", "Fail", "Halt"] = Field(
+        description="Fail: this table is not served. Halt: nor would another one of this planner be."
+    )
+    message: str = Field(default="", max_length=512, description="In words.")
+
+
 class Outcome(StatusModel):
     """A pod's last words, its termination message: at most 4,096 bytes of JSON."""
 
@@ -64,4 +76,7 @@ class Outcome(StatusModel):
     )
     scores: Scores | None = Field(
         default=None, description="Of an evaluation: the candidate's scores of the test split."
+    )
+    verdicts: list[Verdict] = Field(
+        default_factory=list[Verdict], max_length=16, description="Of the gates on a table."
     )

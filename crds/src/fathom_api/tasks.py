@@ -152,6 +152,14 @@ class ServeTask(ApiModel):
     items_poll_seconds: float = Field(
         default=10.0, gt=0, le=3600, description="How often that folder is looked at."
     )
+    guide: str = Field(
+        default="",
+        description="Folder that `fathom publish` writes to; the table that it names leads users to new "
+        "interests, from when it is there.",
+    )
+    guide_poll_seconds: float = Field(
+        default=10.0, gt=0, le=3600, description="How often that folder is looked at."
+    )
     feedback: bool = Field(
         default=False,
         description="Take outcomes at /v1/feedback; FATHOM_FEEDBACK_KEY of the environment signs.",

@@ -73,6 +73,23 @@ EncoderUri = Annotated[
     ),
 ]
 
+#: A sentence encoder.
+SentenceEncoderUri = Annotated[
+    str,
+    StringConstraints(
+        pattern=rf"^(hf://[^/\s]+/[^/\s]+|pvc://{_DNS_SUBDOMAIN}/[^\s]+|fathom://lsa)$", max_length=1024
+    ),
+]
+
+#: A language model that plans.
+PlannerUri = Annotated[
+    str,
+    StringConstraints(
+        pattern=rf"^(hf://[^/\s]+/[^/\s]+|pvc://{_DNS_SUBDOMAIN}/[^\s]+|fathom://small-planner)$",
+        max_length=1024,
+    ),
+]
+
 ObjectName = Annotated[str, StringConstraints(pattern=rf"^{_DNS_SUBDOMAIN}$", max_length=253)]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 

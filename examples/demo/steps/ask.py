@@ -46,6 +46,15 @@ class Ingress:
         with self._client() as client:
             return self._ask(client, user, candidates, k)
 
+    def predict(self, **instance: Any) -> dict[str, Any]:
+        """Return the prediction for one instance of the v1 protocol.
+
+        Raises:
+            IngressError: no answer, or not 200.
+        """
+        with self._client() as client:
+            return self._post(client, instance)["predictions"][0]
+
     def versions(self, times: int, user: str = "1") -> Counter[str]:
         """Return which version answered how often; each request is a connection of its own."""
         counts: Counter[str] = Counter()
@@ -58,15 +67,18 @@ class Ingress:
         instance: dict[str, Any] = {"user_id": user, "k": k}
         if candidates is not None:
             instance["candidates"] = candidates
+        document = self._post(client, instance)
+        answer = document["predictions"][0]
+        return Answer(document["model_version"], answer["item_ids"], answer["scores"])
+
+    def _post(self, client: httpx.Client, instance: dict[str, Any]) -> dict[str, Any]:
         path = f"/v1/models/{self.model}:predict"
         try:
             response = client.post(path, json={"instances": [instance]})
             response.raise_for_status()
         except httpx.HTTPError as error:
             raise IngressError(f"POST {path} (Host: {self.host}): {error}") from error
-        document = response.json()
-        answer = document["predictions"][0]
-        return Answer(document["model_version"], answer["item_ids"], answer["scores"])
+        return response.json()
 
     @contextmanager
     def _client(self) -> Generator[httpx.Client]:

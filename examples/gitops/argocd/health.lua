@@ -1,4 +1,4 @@
--- Health of CaptionJobs, RecModels and Backfills for Argo CD, by their conditions (kstatus).
+-- Health of CaptionJobs, RecModels, Backfills and InterestMaps for Argo CD, by their conditions (kstatus).
 local hs = {status = "Progressing", message = "waiting for the operator"}
 local status = obj.status
 if status == nil or status.conditions == nil then

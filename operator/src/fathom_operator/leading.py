@@ -16,6 +16,7 @@ from fathom_operator.captionjob.controller import CaptionJobController
 from fathom_operator.certificates import new_leaf, server_context, shared_ca
 from fathom_operator.http_server import listen
 from fathom_operator.identify import Identifier
+from fathom_operator.interestmap.controller import InterestMapController
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.errors import KubeError
 from fathom_operator.kube.resources import HTTP_ROUTES, INFERENCE_SERVICES, JOB_KINDS, OWN_KINDS, PODS, Obj
@@ -118,6 +119,7 @@ class Leading:
             "CaptionJob": Reconciler(self._kube, CaptionJobController(platform, self._reports)),
             "RecModel": Reconciler(self._kube, RecModelController(platform, self._reports)),
             "Backfill": Reconciler(self._kube, BackfillController(platform, self._reports)),
+            "InterestMap": Reconciler(self._kube, InterestMapController(platform, self._reports)),
         }
         self._workers = Workers(
             self._queue, reconcilers, self._dependencies, self._metrics, self._reports.forget

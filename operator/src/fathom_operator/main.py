@@ -159,8 +159,8 @@ def main() -> None:
     """Run the operator; exits with 1 when the lease was lost, so that it is started again."""
     parser = argparse.ArgumentParser(
         prog="fathom-operator",
-        description="Reconciles CaptionJobs, RecModels and Backfills. Settings are environment variables, "
-        "FATHOM_*.",
+        description="Reconciles CaptionJobs, RecModels, Backfills and InterestMaps. "
+        "Settings are environment variables, FATHOM_*.",
     )
     parser.add_argument("--kubeconfig", help="the cluster; default: $KUBECONFIG, or else the one we run in")
     arguments = parser.parse_args()

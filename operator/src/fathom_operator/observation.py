@@ -1,4 +1,4 @@
-"""The part of observing that both kinds share: one gathering pass over a resource and what it owns."""
+"""The part of observing that all kinds share: one gathering pass over a resource and what it owns."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Owner:
 
 
 def owner_of(obj: Obj) -> Owner:
-    """Return the owner that `obj`, a CaptionJob or RecModel, is to its children."""
+    """Return the owner that `obj`, a resource of ours, is to its children."""
     meta = obj["metadata"]
     return Owner(obj["kind"], meta["namespace"], meta["name"], meta["uid"])
 

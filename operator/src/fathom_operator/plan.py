@@ -50,6 +50,8 @@ class Plan:
     expired: bool = False
     #: Resources whose change wakes this one.
     waits_for: frozenset[Key] = field(default_factory=frozenset[Key])
+    #: Resources that this one's news concerns, though they may not have heard of it yet.
+    wakes: frozenset[Key] = field(default_factory=frozenset[Key])
 
 
 Children = Mapping[Ref, Obj]

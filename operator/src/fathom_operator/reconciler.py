@@ -60,11 +60,12 @@ class Controller(Protocol[SeenT]):
 
 @dataclass(frozen=True)
 class Result:
-    """What a reconcile leaves: the stage for the metrics, when to look again, whose change to wait for."""
+    """What a reconcile leaves: the stage for the metrics, when to look again, whom to wait for and wake."""
 
     stage: str
     look_again: float | None
     waits_for: frozenset[Key]
+    wakes: frozenset[Key] = frozenset()
 
 
 class Reconciler(Generic[SeenT]):
@@ -97,7 +98,7 @@ class Reconciler(Generic[SeenT]):
             raise
         self._post(seen.obj, plan.events)
         look_again = soonest(plan.look_again, wait)
-        return Result(str(plan.status.get("stage", "")), look_again, plan.waits_for)
+        return Result(str(plan.status.get("stage", "")), look_again, plan.waits_for, plan.wakes)
 
     def _write_status(self, obj: Obj, status: Obj, key: Key) -> float | None:
         """Write the status, or return for how many seconds it must wait."""

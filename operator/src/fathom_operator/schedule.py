@@ -16,11 +16,18 @@ _MACROS: Final = {
 }
 
 
-def next_time(schedule: str, time_zone: str, after: datetime, *, field: str = "spec.refresh") -> datetime:
+def next_time(
+    schedule: str,
+    time_zone: str,
+    after: datetime,
+    *,
+    field: str = "spec.refresh",
+    name: str = "schedule",
+) -> datetime:
     """Return the first time of `schedule` after `after`, in UTC.
 
     A time that the clocks skip in spring is taken right after the gap; one that they repeat comes once.
-    `field` holds `schedule` and `timeZone`.
+    `field` holds the schedule, under `name`, and `timeZone`.
 
     Raises:
         ValueError: there is no such schedule or time zone; the message says the fix.
@@ -29,9 +36,9 @@ def next_time(schedule: str, time_zone: str, after: datetime, *, field: str = "s
     try:
         return next(CronSim(_MACROS.get(schedule, schedule), begin)).astimezone(UTC)
     except StopIteration as error:
-        raise ValueError(_refusal(field, schedule, "it never comes")) from error
+        raise ValueError(_refusal(f"{field}.{name}", schedule, "it never comes")) from error
     except CronSimError as error:
-        raise ValueError(_refusal(field, schedule, str(error).lower())) from error
+        raise ValueError(_refusal(f"{field}.{name}", schedule, str(error).lower())) from error
 
 
 def zone(name: str, field: str) -> ZoneInfo:
@@ -52,6 +59,6 @@ def zone(name: str, field: str) -> ZoneInfo:
 
 def _refusal(field: str, schedule: str, why: str) -> str:
     return (
-        f"{field}.schedule: {schedule} is no schedule ({why}): write minute, hour, day of month, month "
+        f"{field}: {schedule} is no schedule ({why}): write minute, hour, day of month, month "
         "and day of week, as in 0 3 * * *"
     )

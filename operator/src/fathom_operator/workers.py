@@ -114,6 +114,8 @@ class Workers:
             return
         self._metrics.stages.put(key, result.stage)
         self._dependencies.put(key, result.waits_for)
+        for concerned in result.wakes:
+            self._queue.add(concerned)
         if result.look_again is not None:
             self._queue.add_after(key, result.look_again)
 

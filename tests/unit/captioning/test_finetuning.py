@@ -10,9 +10,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from builders.pictures import parquet, png
+from builders.pictures import encoded, parquet, png
 from PIL import Image
 
 from fathom import manifest
@@ -80,6 +81,13 @@ def test_the_small_llava_learns_to_say_what_it_sees(tmp_path: Path) -> None:
     assert metrics["loss"] < 0.5
     assert outcome.progress.done == outcome.progress.total
     assert outcome.digest == manifest.verify(made(outcome)).digest
+
+
+def test_the_small_llava_learns_from_views_too(tmp_path: Path) -> None:
+    settings = {"epochs": 10, "learningRate": 3e-3, "validation": 0, "augment": ["Flip", "Crop"]}
+    outcome = command.finetune(task(tmp_path, "fathom://small-llava", **settings))
+    assert said(str(made(outcome))) == {colour: f"a {colour} thing" for colour in COLOURS}
+    assert outcome.progress.done == outcome.progress.total
 
 
 def test_any_architecture_learns_through_the_same_code(any_checkpoint: str, tmp_path: Path) -> None:
@@ -177,6 +185,24 @@ def test_a_killed_pod_goes_on_from_its_last_epoch_to_the_same_model(
     assert killer.done == [(0, 0), (0, 1), (1, 0), (1, 0), (1, 1), (2, 0), (2, 1)]
     assert weights(resumed) == weights(whole)
     assert not list(Path(learn.output).glob(".*")), "nothing is left of the snapshots"
+
+
+def test_a_killed_pod_draws_the_same_views_again(
+    llava_checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (12, 40, 40, 3), np.uint8)
+    pictures = [encoded(Image.fromarray(pixels)) for pixels in noise]
+    uri = parquet(tmp_path / "noise.parquet", image=pictures, caption=[f"thing {n}" for n in range(12)])
+    settings = {"uri": uri, "epochs": 2}
+    plain = command.finetune(task(tmp_path / "plain", llava_checkpoint, **settings))
+    settings["augment"] = ["Flip", "Crop"]
+    whole = command.finetune(task(tmp_path / "whole", llava_checkpoint, **settings))
+    assert weights(whole) != weights(plain)
+    learn = task(tmp_path / "killed", llava_checkpoint, **settings)
+    Killer(monkeypatch, 3)
+    with pytest.raises(KeyboardInterrupt):
+        command.finetune(learn)
+    assert weights(command.finetune(learn)) == weights(whole)
 
 
 def test_within_a_long_epoch_a_kill_costs_one_interval(

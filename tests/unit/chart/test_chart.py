@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fathom_api.crd import KINDS
 from fathom_operator.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -138,8 +139,8 @@ def test_with_namespaces_named_rights_end_at_their_borders(render: Callable[...,
 @pytest.mark.parametrize(
     ("crds", "policies"),
     [
-        pytest.param({}, ["keep", "keep"], id="kept by default"),
-        pytest.param({"keep": False}, [None, None], id="removed with the release if asked"),
+        pytest.param({}, ["keep"] * len(KINDS), id="kept by default"),
+        pytest.param({"keep": False}, [None] * len(KINDS), id="removed with the release if asked"),
         pytest.param({"enabled": False}, [], id="left to somebody else"),
     ],
 )

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fathom.datasets.convert import convert
+from fathom.datasets.convert import TASK, convert
 from fathom.datasets.formats import FORMATS
 from fathom.errors import InvalidInputError
-from fathom.ranking import split
+from fathom.ranking import interactions, split
 from fathom.ranking.prepare import prepare
+from fathom_api.tasks import TrainTask
 
 ROWS = 400
 HEADERS = {
@@ -77,14 +78,77 @@ def write_microlens(folder: Path) -> Path:
     return folder
 
 
+def write_exploration(folder: Path, name: str) -> Path:
+    """Write a set that exploration is judged on, with its authors' columns and habits."""
+    files = EXPLORATION[name]
+    for file, (header, line, count) in files.items():
+        lines = [line(i) for i in range(count)]
+        (folder / file).write_text("\n".join([header, *lines]) + "\n")
+    return folder
+
+
+EXPLORATION: dict[str, dict[str, tuple[str, Any, int]]] = {
+    "kuairec": {
+        "small_matrix.csv": (
+            "user_id,video_id,play_duration,video_duration,time,date,timestamp,watch_ratio",
+            lambda i: (
+                f"{i % 20},{i % 31},{i},10000,2020-07-05 05:27:48,20200705,{1593898068 + i}.378,{i % 4}.02"
+            ),
+            ROWS,
+        ),
+        "kuairec_caption_category.csv": (
+            "video_id,manual_cover_text,caption,topic_tag,first_level_category_id,first_level_category_name,"
+            "second_level_category_id,second_level_category_name,third_level_category_id,"
+            "third_level_category_name",
+            lambda i: (
+                f'{i},UNKNOWN,"晚饭后,\n运动一下",[],{i % 5},颜值{i % 5},{i % 7},随拍{i % 7},-124,UNKNOWN'
+            ),
+            31,
+        ),
+    },
+    "kuairand-1k": {
+        "log_random_4_22_to_5_08_1k.csv": (
+            "user_id,video_id,date,hourmin,time_ms,is_click,is_like,is_follow,is_comment,is_forward,is_hate,"
+            "long_view,play_time_ms,duration_ms,profile_stay_time,comment_stay_time,is_profile_enter,is_rand,tab",
+            lambda i: f"{i % 20},{i % 31},20220422,800,{1650600000000 + i},{i % 3 % 2}" + ",0" * 11 + ",1,1",
+            ROWS,
+        ),
+        "video_features_basic_1k.csv": (
+            "video_id,author_id,video_type,upload_dt,upload_type,visible_status,video_duration,server_width,"
+            "server_height,music_id,music_type,tag",
+            lambda i: f'{i},7,NORMAL,2022-03-20,LongImport,1.0,60016.0,720,1280,3,9.0,"{i % 5},{i % 3}"',
+            31,
+        ),
+    },
+    "microlens-100k": {
+        "MicroLens-100k_pairs.csv": (
+            "user,item,timestamp",
+            lambda i: f"{i % 20},{i % 31},{1583378629552 + i}",
+            ROWS,
+        ),
+    },
+    "serenlens-books": {
+        "SerenLens_Books.csv": (
+            "user_id,item_id,timestamp,review,rating,label",
+            lambda i: (
+                f'a{i % 20},b{i % 31},{1196899200 + i},"i stumbled, ""oh"".\nread it",{1 + i % 5},{i % 2}'
+            ),
+            ROWS,
+        ),
+    },
+}
+
+
 def written(folder: Path, name: str) -> Path:
     folder.mkdir()
+    if name in EXPLORATION:
+        return write_exploration(folder, name)
     if name in HEADERS:
         return write_csv(folder, name)
     return write_movielens(folder) if name == "movielens-100k" else write_microlens(folder)
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", [name for name, known in FORMATS.items() if not known.all_positive])
 def test_a_set_becomes_data_that_a_ranker_can_be_trained_on(name: str, tmp_path: Path) -> None:
     task = convert(name, written(tmp_path / "from", name), tmp_path / "to")
     ready = prepare(task)
@@ -114,6 +178,25 @@ def test_ratings_become_likes(tmp_path: Path) -> None:
     assert labels[:5] == [0, 0, 0, 1, 1]
     titles = pq.read_table(tmp_path / "to" / "items.parquet")["title"].to_pylist()
     assert titles[0] == '"A" film'
+
+
+def test_a_set_of_engagements_alone_has_positive_labels_only(tmp_path: Path) -> None:
+    convert("microlens-100k", written(tmp_path / "from", "microlens-100k"), tmp_path / "to")
+    read = interactions.read(TrainTask.model_validate_json((tmp_path / "to" / TASK).read_bytes()).data)
+    assert (len(read), set(read.label.tolist()), read.time is not None) == (ROWS, {1.0}, True)
+
+
+def test_what_users_called_serendipitous_is_kept_beside_their_ratings(tmp_path: Path) -> None:
+    convert("serenlens-books", written(tmp_path / "from", "serenlens-books"), tmp_path / "to")
+    rows = pq.read_table(tmp_path / "to" / "interactions.parquet").to_pylist()[:5]
+    assert [row["label"] for row in rows] == [0, 0, 0, 1, 1]
+    assert [row["serendipity"] for row in rows] == [0, 1, 0, 1, 0]
+
+
+def test_texts_may_hold_line_breaks_and_quotes(tmp_path: Path) -> None:
+    convert("kuairec", written(tmp_path / "from", "kuairec"), tmp_path / "to")
+    items = pq.read_table(tmp_path / "to" / "items.parquet").to_pylist()
+    assert items[3]["caption"] == "晚饭后,\n运动一下"
 
 
 def test_what_rows_say_of_an_item_stands_beside_its_own_table(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_every_command_that_takes_a_task_has_an_example() -> None:
     names = {
         info.name or (info.callback.__name__ if info.callback else "") for info in app.registered_commands
     }
-    assert names - {"task", "drift", "dataset", "items"} == set(COMMANDS)
+    assert names - {"task", "drift", "dataset", "items", "retrieve"} == set(COMMANDS)
 
 
 def test_an_unknown_command_names_the_known_ones() -> None:

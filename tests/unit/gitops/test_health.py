@@ -44,7 +44,7 @@ def test_argo_cd(seen: Any, health: str, _flux: str | None) -> None:
     assert message
 
 
-@pytest.mark.parametrize("kind", ["RecModel", "CaptionJob", "Backfill"])
+@pytest.mark.parametrize("kind", ["RecModel", "CaptionJob", "Backfill", "InterestMap"])
 @pytest.mark.parametrize(("seen", "_argo", "state"), CASES)
 def test_flux(seen: Any, _argo: str, state: str | None, kind: str) -> None:
     assert flux_state(seen, kind) == state
@@ -70,5 +70,6 @@ def test_argo_cd_is_taught_all_kinds() -> None:
     [config] = built("argocd")
     lua = (GITOPS / "argocd" / "health.lua").read_text()
     prefix = "resource.customizations.health.fathom.dev_"
-    assert config["data"] == {f"{prefix}{kind}": lua for kind in ("CaptionJob", "RecModel", "Backfill")}
+    kinds = ("CaptionJob", "RecModel", "Backfill", "InterestMap")
+    assert config["data"] == {f"{prefix}{kind}": lua for kind in kinds}
     assert config["metadata"]["name"] == "argocd-cm"

@@ -11,7 +11,7 @@ from builders.seen import NOW, PLATFORM, condition, later, pod, ranking, stage_o
 
 from fathom_operator import apply
 from fathom_operator.kube.resources import Obj
-from fathom_operator.plan import Plan, Ref, ref
+from fathom_operator.plan import Key, Plan, Ref, ref
 from fathom_operator.recmodel.decide import decide
 from fathom_operator.recmodel.observe import RecModelSeen
 from fathom_operator.recmodel.services import RevisionView, ServiceView
@@ -106,6 +106,39 @@ def test_the_first_version_gets_all_requests_when_it_is_ready() -> None:
     assert "candidate" not in plan.status
     assert "rollout" not in plan.status
     assert condition(plan, "Serving")["status"] == "True"
+
+
+class TestGuided:
+    """A ranker that an InterestMap guides is told where to look for the table."""
+
+    GUIDE = "pvc://interests/discover/current"
+
+    @staticmethod
+    def predictor(plan: Plan) -> Obj:
+        [isvc] = [child for child in plan.desired if child["kind"] == "InferenceService"]
+        return isvc["spec"]["predictor"]
+
+    @pytest.mark.parametrize("mode", [KNATIVE, STANDARD], ids=["Knative", "Standard"])
+    def test_by_a_variable_and_a_claim_that_it_may_only_read(self, mode: dict[str, Any]) -> None:
+        predictor = self.predictor(plan_of(replace(serving(OLD, mode), guide=self.GUIDE)))
+        [container] = predictor["containers"]
+        assert {"name": "FATHOM_GUIDE", "value": self.GUIDE} in container["env"]
+        mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+        assert mounts["/volumes/interests"]["readOnly"] is True
+
+    def test_a_guide_that_comes_replaces_the_pods_and_none_changes_nothing(self) -> None:
+        without, guided = serving(OLD), replace(serving(OLD), guide=self.GUIDE)
+        hashes = [
+            child["metadata"]["annotations"]["fathom.dev/spec-hash"]
+            for seen in (without, replace(without, guided_by="discover"), guided)
+            for child in plan_of(seen).desired
+            if child["kind"] == "InferenceService"
+        ]
+        assert hashes[0] == hashes[1] != hashes[2]
+
+    def test_it_is_woken_by_the_map_that_will_guide_it(self) -> None:
+        plan = plan_of(replace(serving(OLD), guided_by="discover"))
+        assert Key("InterestMap", "shop", "discover") in plan.waits_for
 
 
 def test_it_serves_only_once_it_has_an_address() -> None:

@@ -96,6 +96,12 @@ def test_a_change_of_what_it_waits_for_wakes_it() -> None:
     assert Work(result("Pending", None, JOB), result()).dependencies.waiting_for(JOB) == []
 
 
+def test_what_its_news_concerns_is_woken() -> None:
+    work = Work(Result("Published", None, frozenset(), frozenset({JOB})))
+    assert work.due_in() == 0
+    assert work.queue.get() == JOB
+
+
 def test_stages_are_counted_and_forgotten_with_the_resource() -> None:
     labels = {"kind": "RecModel", "namespace": "shop", "stage": "Training"}
     assert Work(result()).sample("fathom_resources", **labels) == 1

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fathom.examples import COMMANDS, example
+from fathom.interests import commands as interests
 from fathom.run import run_task
 from fathom_api.backfill_tasks import (
     BackfillCompleteTask,
@@ -35,8 +36,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Media → captions → features → ranker → scores. Each command reads its task as one JSON "
-    "document (--task); `fathom task COMMAND` prints one to start from. The same in pods and on a laptop.",
+    help="Media → captions → features → ranker → scores, and captions → interests. Each command reads its "
+    "task as one JSON document (--task); `fathom task COMMAND` prints one to start from. The same in pods and"
+    " on a laptop.",
 )
 TaskFile = Annotated[Path, typer.Option("--task", help="The task, a JSON document.", show_default=False)]
 Shard = Annotated[
@@ -137,6 +139,9 @@ def serve(  # noqa: PLR0917 (options)
     port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port.")] = 8080,
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="gRPC port; 0 for none.")] = 0,
     items: Annotated[str, typer.Option(help="Folder to watch for new items, see fathom items.")] = "",
+    guide: Annotated[
+        str, typer.Option(envvar="FATHOM_GUIDE", help="Folder to watch for tables, see fathom publish.")
+    ] = "",
     feedback: Annotated[bool, typer.Option(help="Take outcomes at /v1/feedback.")] = False,
 ) -> None:
     """Serve a bundle over the open inference protocol, v1 and v2, over HTTP and gRPC."""
@@ -154,9 +159,13 @@ def serve(  # noqa: PLR0917 (options)
                 port=port,
                 grpc_port=grpc_port,
                 items=items,
+                guide=guide,
                 feedback=feedback,
             )
         )
+
+
+interests.add_to(app)
 
 
 @app.command()

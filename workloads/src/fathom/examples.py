@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fathom_api.captioning import PROMPT
+from fathom_api.interest_tasks import (
+    ClusterTask,
+    GateTask,
+    PlanBulkTask,
+    PlanTrainTask,
+    PublishTask,
+    TransitionsTask,
+    UnderstandTask,
+)
 from fathom_api.meta import ApiModel
 from fathom_api.tasks import (
     CaptionTask,
@@ -26,6 +35,8 @@ _DATA: Final = {
     "label": "liked",
     "timeColumn": "time",
 }
+_INTERESTS: Final = "out/interests"
+_LIKED: Final = {"uri": "data/interactions.parquet", "label": "liked", "timeColumn": "time"}
 _EXAMPLES: Final[dict[str, tuple[type[ApiModel], dict[str, Any]]]] = {
     "finetune": (
         FinetuneTask,
@@ -58,6 +69,69 @@ _EXAMPLES: Final[dict[str, tuple[type[ApiModel], dict[str, Any]]]] = {
     "evaluate": (
         EvaluateTask,
         {"data": _DATA, "bundles": {"Captions": f"{_RANKER}/v1/captions"}, "output": f"{_RANKER}/v1"},
+    ),
+    "cluster": (
+        ClusterTask,
+        {
+            "captions": {"output": _CATALOGUE},
+            "interactions": _LIKED,
+            "clusters": {"counts": [8, 24]},
+            "output": f"{_INTERESTS}/clusters",
+        },
+    ),
+    "understand": (
+        UnderstandTask,
+        {
+            "clusters": f"{_INTERESTS}/clusters",
+            "source": _SOURCE,
+            "model": _MODEL,
+            "cache": f"{_INTERESTS}/cache",
+            "output": f"{_INTERESTS}/summaries",
+        },
+    ),
+    "transitions": (
+        TransitionsTask,
+        {
+            "clusters": f"{_INTERESTS}/clusters",
+            "interactions": _LIKED,
+            "output": f"{_INTERESTS}/transitions",
+        },
+    ),
+    "plan-train": (
+        PlanTrainTask,
+        {
+            "clusters": f"{_INTERESTS}/clusters",
+            "transitions": f"{_INTERESTS}/transitions",
+            "planner": {"fineTune": {}},
+            "output": f"{_INTERESTS}/planner",
+        },
+    ),
+    "plan-bulk": (
+        PlanBulkTask,
+        {
+            "clusters": f"{_INTERESTS}/clusters",
+            "transitions": f"{_INTERESTS}/transitions",
+            "planner": {"fineTune": {}},
+            "trained": f"{_INTERESTS}/planner",
+            "output": f"{_INTERESTS}/plans",
+        },
+    ),
+    "gate": (
+        GateTask,
+        {
+            "clusters": f"{_INTERESTS}/clusters",
+            "transitions": f"{_INTERESTS}/transitions",
+            "plans": f"{_INTERESTS}/plans",
+            "planner": {"fineTune": {}},
+            "trained": f"{_INTERESTS}/planner",
+            "source": _SOURCE,
+            "output": f"{_INTERESTS}/table",
+            "report": f"{_INTERESTS}/report",
+        },
+    ),
+    "publish": (
+        PublishTask,
+        {"table": f"{_INTERESTS}/table", "output": f"{_INTERESTS}/current"},
     ),
     "serve": (
         ServeTask,

@@ -65,6 +65,11 @@ def caption_model(spec: CaptionJobSpec, base: AnyModel) -> AnyModel:
     return base.model_copy(update={"uri": join(spec.output.uri, "model"), "digest": None})
 
 
+def model_env(spec: CaptionJobSpec) -> tuple[Obj, ...]:
+    """Return the variables that pods need to ask the model."""
+    return (*_cache(spec), *_key(spec))
+
+
 def _plan(spec: CaptionJobSpec, run: RunStatus) -> PlanTask:
     return PlanTask(source=_source(spec), output=spec.output.uri, shards=spec.shards, run=run.number)
 
@@ -97,7 +102,7 @@ def _caption(pods: _Pods, spec: CaptionJobSpec, run: RunStatus, base: AnyModel) 
     grace = spec.template.termination_grace_period_seconds
     seconds = _GRACE_SECONDS if grace is None else grace
     template = spec.template.model_copy(update={"termination_grace_period_seconds": seconds})
-    return pods.work("caption", task, template=template, env=(*_cache(spec), *_key(spec)), shards=spec.shards)
+    return pods.work("caption", task, template=template, env=model_env(spec), shards=spec.shards)
 
 
 def _source(spec: CaptionJobSpec) -> AnySource:

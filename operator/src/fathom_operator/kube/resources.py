@@ -35,6 +35,7 @@ class Resource:
 CAPTION_JOBS: Final = Resource(GROUP, VERSION, "captionjobs", "CaptionJob")
 REC_MODELS: Final = Resource(GROUP, VERSION, "recmodels", "RecModel")
 BACKFILLS: Final = Resource(GROUP, VERSION, "backfills", "Backfill")
+INTEREST_MAPS: Final = Resource(GROUP, VERSION, "interestmaps", "InterestMap")
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 JOB_SETS: Final = Resource("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet")
 TRAIN_JOBS: Final = Resource("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob")
@@ -57,7 +58,9 @@ HTTP_ROUTES: Final = Resource("gateway.networking.k8s.io", "v1", "httproutes", "
 ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 
-OWN_KINDS: Final = {resource.kind: resource for resource in (CAPTION_JOBS, REC_MODELS, BACKFILLS)}
+OWN_KINDS: Final = {
+    resource.kind: resource for resource in (CAPTION_JOBS, REC_MODELS, BACKFILLS, INTEREST_MAPS)
+}
 #: What runs pods of ours to an end.
 JOB_KINDS: Final = {resource.kind: resource for resource in (JOBS, JOB_SETS, TRAIN_JOBS)}
 CHILD_KINDS: Final = {

@@ -30,7 +30,9 @@ def knative(it: Situation) -> Served:
         waiting = f"{it.candidate.name} waits until {it.stable.name} has all requests. {back.message}".strip()
         return replace(back, message=waiting)
     move = it.move(_sight(it.seen, view, it.candidate), kept=_KEPT)
-    service = knative_service(it.seen.owner, it.serving, it.candidate, it.platform, percent=move.percent)
+    service = knative_service(
+        it.seen.owner, it.serving, it.candidate, it.platform, percent=move.percent, guide=it.seen.guide
+    )
     return Served(
         desired=(service, *budgets(it)),
         delete=superfluous(it),
@@ -50,7 +52,9 @@ def _stable(it: Situation, stable: Version, view: ServiceView | None) -> Served:
     """
     latest = _version(it.seen, view.latest_ready) if view else None
     percent = None if latest in {None, stable.name} else 0
-    service = knative_service(it.seen.owner, it.serving, stable, it.platform, percent=percent)
+    service = knative_service(
+        it.seen.owner, it.serving, stable, it.platform, percent=percent, guide=it.seen.guide
+    )
     return Served(
         desired=(service, *budgets(it)),
         delete=superfluous(it),

@@ -29,7 +29,10 @@ def needs(seen: RecModelSeen) -> Needs:
         if captions is not None and captions.features is not None
     }
     missing, stalled = _missing(seen)
-    waits_for = frozenset(Key("CaptionJob", seen.owner.namespace, name) for name in seen.captions)
+    namespace = seen.owner.namespace
+    waits_for = frozenset(Key("CaptionJob", namespace, name) for name in seen.captions)
+    if seen.guided_by is not None:
+        waits_for |= {Key("InterestMap", namespace, seen.guided_by)}
     return Needs(features, missing, stalled, waits_for)
 
 

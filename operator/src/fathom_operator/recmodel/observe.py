@@ -10,6 +10,7 @@ from fathom_api import CaptionJobStatus, ConditionType, RecModelSpec, RecModelSt
 from fathom_api.captionjob import FeatureArtifact
 from fathom_api.recmodel import Rollout
 from fathom_operator.conditions import find
+from fathom_operator.interestmap.guiding import Guide, guide_of
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.resources import (
     CAPTION_JOBS,
@@ -19,6 +20,7 @@ from fathom_operator.kube.resources import (
     GATEWAYS,
     HTTP_ROUTES,
     INFERENCE_SERVICES,
+    INTEREST_MAPS,
     JOB_KINDS,
     JOB_SETS,
     NETWORK_POLICIES,
@@ -92,6 +94,10 @@ class RecModelSeen(Seen[RecModelSpec, RecModelStatus]):
     launchers: frozenset[str] = frozenset()
     #: What the candidate has shown in this step of its rollout.
     shown: Shown = field(default_factory=Shown)
+    #: Where the ranker looks for the table of the InterestMap that guides it, once one is published.
+    guide: str | None = None
+    #: The InterestMap that guides it, or will.
+    guided_by: str | None = None
     #: Jobs that check a candidate; `jobs` has all others.
     checks: tuple[JobView, ...] = ()
 
@@ -118,6 +124,7 @@ def observe(
     checking = tuple(job for job in every if job.stage == checks.STAGE)
     if (step := checks_of(owner, rollout, status, pods)) is not None:
         shown = replace(shown, said={**shown.said, **step.said(checking, pods)})
+    guide = _guide(kube, key, spec)
     return RecModelSeen(
         obj=obj,
         spec=spec,
@@ -139,6 +146,8 @@ def observe(
         launchers=_launchers(kube, spec),
         shown=shown,
         checks=checking,
+        guide=guide.uri if guide else None,
+        guided_by=guide.name if guide else None,
     )
 
 
@@ -170,6 +179,12 @@ def captions_seen(obj: Obj) -> CaptionsSeen:
 def _captions(kube: Kube, namespace: str, name: str) -> CaptionsSeen | None:
     obj = kube.get(CAPTION_JOBS, namespace, name)
     return captions_seen(obj) if obj else None
+
+
+def _guide(kube: Kube, key: Key, spec: RecModelSpec | None) -> Guide | None:
+    if spec is None or spec.serving is None:
+        return None
+    return guide_of(kube.items(INTEREST_MAPS, key.namespace), key.name)
 
 
 def _names(spec: RecModelSpec | None) -> list[str]:

@@ -13,6 +13,8 @@ from fathom_operator.platform import Platform
 from fathom_operator.pods import claim_mounts, container, pod, predictor_env
 
 STAGE: Final = "serve"
+#: Where the ranker finds the folder that says which table of interests it guides by.
+ENV_GUIDE: Final = "FATHOM_GUIDE"
 PORT: Final = 8080
 _DRAIN_SECONDS: Final = 5
 #: Parts of `spec.serving` that say nothing of the pods.
@@ -27,13 +29,22 @@ def standard_name(owner: Owner, version: Version) -> str:
 
 
 def knative_service(
-    owner: Owner, serving: Serving, version: Version, platform: Platform, *, percent: int | None
+    owner: Owner,
+    serving: Serving,
+    version: Version,
+    platform: Platform,
+    *,
+    percent: int | None,
+    guide: str | None = None,
 ) -> Obj:
-    """Return the one InferenceService of Knative mode; the latest revision gets `percent`, all if None."""
+    """Return the one InferenceService of Knative mode; the latest revision gets `percent`, all if None.
+
+    `guide` is where the ranker looks for a table of interests.
+    """
     annotations = {"serving.kserve.io/deploymentMode": "Knative"}
     labels = owner.labels(STAGE, version.name)
-    body = {"spec": {"predictor": _predictor(owner, serving, version, platform)}}
-    made_from = _made_from(serving, version)
+    body = {"spec": {"predictor": _predictor(owner, serving, version, platform, guide)}}
+    made_from = _made_from(serving, version, guide)
     isvc = owner.child(INFERENCE_SERVICES, owner.name, labels, body, annotations, made_from=made_from)
     if percent is not None:
         # After the hash has been taken: KServe hands annotations on to the revision's template, so a hash
@@ -42,14 +53,16 @@ def knative_service(
     return isvc
 
 
-def standard_service(owner: Owner, serving: Serving, version: Version, platform: Platform) -> Obj:
+def standard_service(
+    owner: Owner, serving: Serving, version: Version, platform: Platform, *, guide: str | None = None
+) -> Obj:
     """Return the InferenceService of `version` in Standard mode; it has no route of its own."""
     annotations = {
         "serving.kserve.io/deploymentMode": "Standard",
         "serving.kserve.io/autoscalerClass": _autoscaler(serving.autoscaling),
     }
     labels = owner.labels(STAGE, version.name) | {"networking.kserve.io/visibility": "cluster-local"}
-    predictor = _predictor(owner, serving, version, platform)
+    predictor = _predictor(owner, serving, version, platform, guide)
     [main] = predictor["containers"]
     grace = serving.termination_grace_period_seconds
     if drain := _DRAIN_SECONDS if grace is None else min(_DRAIN_SECONDS, grace):
@@ -58,7 +71,7 @@ def standard_service(owner: Owner, serving: Serving, version: Version, platform:
         main["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
     name = standard_name(owner, version)
     body = {"spec": {"predictor": predictor}}
-    made_from = _made_from(serving, version)
+    made_from = _made_from(serving, version, guide)
     return owner.child(INFERENCE_SERVICES, name, labels, body, annotations, made_from=made_from)
 
 
@@ -90,18 +103,21 @@ def _scaled(serving: Serving) -> Obj:
     return out
 
 
-def _made_from(serving: Serving, version: Version) -> Obj:
+def _made_from(serving: Serving, version: Version, guide: str | None) -> Obj:
     """Return what a predictor is replaced for: what people wrote, and the version.
 
     Not for another default image or another operator: those would roll out under every served model at
     once, without a canary. They come with the next version.
     """
     pods = {name: value for name, value in serving.document().items() if name not in _NOT_OF_PODS}
-    return {"serving": pods, "version": [version.name, version.digest, version.uri, version.image]}
+    made_of = [version.name, version.digest, version.uri, version.image]
+    return {"serving": pods, "version": made_of} | ({"guide": guide} if guide else {})
 
 
-def _predictor(owner: Owner, serving: Serving, version: Version, platform: Platform) -> Obj:
-    mounts, volumes = claim_mounts(claims_in(version.uri))
+def _predictor(
+    owner: Owner, serving: Serving, version: Version, platform: Platform, guide: str | None
+) -> Obj:
+    mounts, volumes = claim_mounts(claims_in([version.uri, guide]))
     for volume in volumes:
         # Knative refuses claims that are not read-only here too.
         volume["persistentVolumeClaim"]["readOnly"] = True
@@ -118,7 +134,8 @@ def _predictor(owner: Owner, serving: Serving, version: Version, platform: Platf
         name=_CONTAINER,
         image=version.image or platform.ranker_image,
         args=args,
-        env=predictor_env(),
+        # A variable, not an option: an image from before there were guides starts all the same.
+        env=[*predictor_env(), *([{"name": ENV_GUIDE, "value": guide}] if guide else [])],
         mounts=mounts,
     )
     main |= {"ports": [{"containerPort": PORT, "protocol": "TCP"}], "readinessProbe": _probe(owner.name)}

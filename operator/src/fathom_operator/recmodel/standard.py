@@ -92,7 +92,8 @@ def _deployed(it: Situation, move: Move | None) -> Served:
     """Return what both ways deploy, and what they take away."""
     owner = it.seen.owner
     versions = [version for version in (it.stable, it.candidate) if version is not None]
-    isvcs = [standard_service(owner, it.serving, version, it.platform) for version in versions]
+    guide = it.seen.guide
+    isvcs = [standard_service(owner, it.serving, version, it.platform, guide=guide) for version in versions]
     services = [stable_service(owner, it.stable)] if it.stable else []
     delete, linger = _leftovers(it)
     look = soonest(move.look_again if move else None, linger)

@@ -22,7 +22,7 @@ _RESIDUAL: Final = Schedule(epochs=50, rate=1e-3)
 
 @dataclass(frozen=True)
 class Settings:
-    """Of the networks and the contrastive loss; chosen on validation pairs, docs/design says how.
+    """Of the networks and the contrastive loss; docs/design says where they come from.
 
     Attributes:
         hidden: width of the hidden layers, as a multiple of the wider space.

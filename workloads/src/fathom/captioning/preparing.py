@@ -16,7 +16,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import cache
-from multiprocessing import connection, context, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.context import ForkServerContext
 from typing import Any, Final, Protocol
 
 from fathom import cpus
@@ -136,7 +137,7 @@ class Processes:
                 self._executor = None
 
 
-def _context() -> context.ForkServerContext:
+def _context() -> ForkServerContext:
     return get_context("forkserver")
 
 

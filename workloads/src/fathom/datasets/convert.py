@@ -51,6 +51,8 @@ def _interactions(known: Format, source: Path, path: Path) -> pa.Table | None:
     for part, file in known.parts.items():
         for batch in _batches(known, source / file, {**known.columns, **known.item}):
             rows = batch.select(list(known.columns))
+            if known.all_positive:
+                rows = rows.append_column("label", pa.array([1] * len(batch), pa.int8()))
             rows = rows.append_column("part", pa.array([part] * len(batch)))
             rows = rows.set_column(rows.column_names.index("label"), "label", _label(known, rows["label"]))
             writer = writer or pq.ParquetWriter(path, rows.schema)
@@ -119,6 +121,8 @@ def _batches(known: Format, path: Path, columns: Mapping[str, str]) -> Iterator[
 def _kind(known: Format, path: Path) -> Any:
     if path.suffix == ".parquet":
         return "parquet"
+    if known.multiline:
+        return ds.CsvFileFormat(parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True))
     if not known.typed:
         return "csv"
     # RecBole's files have no quoting: a title may hold a quotation mark.

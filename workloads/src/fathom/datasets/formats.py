@@ -1,9 +1,10 @@
 """What public data sets look like on disk, and what a ranker may know of them.
 
 Formats as published by reczoo (`train.csv`, `test.csv`), the MMCTR challenge (`train.parquet`,
-`item_info.parquet`) and RecBole (`ml-100k.inter`, `.item`, `.user`). Histories that come with the rows
-(`pos_items`, `item_seq`, …) are left out: ours are joined by time, so that nobody has to trust that they
-hold no future.
+`item_info.parquet`) and RecBole (`ml-100k.inter`, `.item`, `.user`), and by the authors of sets that
+exploration is judged on: KuaiRec (arXiv 2202.10842), KuaiRand (2208.08696), MicroLens (2309.15379) and
+SerenLens (Fu et al., SIGIR 2023). Histories that come with the rows (`pos_items`, `item_seq`, …) are left
+out: ours are joined by time, so that nobody has to trust that they hold no future.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ class Format:
         tables: file of the items or users, and its columns by new name.
         like: lowest value of the label column that counts as 1, if it is no 0 or 1.
         typed: whether columns carry RecBole's types (`user_id:token`).
+        all_positive: whether every row is an engagement, so that there is no label column: all labels are 1.
+            Interests can be learned from such a set, a ranker needs negatives.
+        multiline: whether a quoted value of a CSV file may hold line breaks, as people's texts do.
         features: what the ranker is told, as in `RecModel.spec.features`.
     """
 
@@ -35,6 +39,8 @@ class Format:
     tables: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict[str, Any])
     like: float | None = None
     typed: bool = False
+    all_positive: bool = False
+    multiline: bool = False
     features: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -95,5 +101,69 @@ FORMATS: Final[dict[str, Format]] = {
         columns={"user_id": "user_id", "item_id": "item_id", "label": "label"},
         item={"category": "cate_id"},
         features={"item": [{"column": "category"}]},
+    ),
+    "kuairec": Format(
+        # Almost everybody saw almost everything: what a user makes of a cluster never met can be judged.
+        title="KuaiRec 2.0, small matrix",
+        parts={"all": "small_matrix.csv"},
+        columns={
+            "user_id": "user_id",
+            "item_id": "video_id",
+            "label": "watch_ratio",
+            "timestamp": "timestamp",
+        },
+        tables={
+            "items": (
+                "kuairec_caption_category.csv",
+                {
+                    "item_id": "video_id",
+                    "caption": "caption",
+                    "category": "first_level_category_name",
+                    "subcategory": "second_level_category_name",
+                },
+            )
+        },
+        # Watched twice over: its authors' own threshold for interest.
+        like=2.0,
+        multiline=True,
+        features={"item": [{"column": "category"}, {"column": "subcategory"}]},
+    ),
+    "kuairand-1k": Format(
+        title="KuaiRand-1K, randomly exposed videos",
+        parts={"all": "log_random_4_22_to_5_08_1k.csv"},
+        columns={
+            "user_id": "user_id",
+            "item_id": "video_id",
+            "label": "is_click",
+            "timestamp": "time_ms",
+        },
+        tables={
+            "items": (
+                "video_features_basic_1k.csv",
+                {"item_id": "video_id", "tags": "tag", "kind": "video_type"},
+            )
+        },
+        features={"item": [{"column": "tags", "type": "CategoricalList"}, {"column": "kind"}]},
+    ),
+    "microlens-100k": Format(
+        title="MicroLens-100K",
+        # Every pair is a comment, hence an engagement.
+        parts={"all": "MicroLens-100k_pairs.csv"},
+        columns={"user_id": "user", "item_id": "item", "timestamp": "timestamp"},
+        all_positive=True,
+    ),
+    "serenlens-books": Format(
+        title="SerenLens, books",
+        # `serendipity` is 1 where the user's review says that the book was a serendipitous find.
+        parts={"all": "SerenLens_Books.csv"},
+        columns={
+            "user_id": "user_id",
+            "item_id": "item_id",
+            "label": "rating",
+            "timestamp": "timestamp",
+            "serendipity": "label",
+        },
+        like=4.0,
+        multiline=True,
     ),
 }

@@ -96,6 +96,10 @@ class Bundle:
             for some, one in zip(scores, asked, strict=True)
         ]
 
+    def history(self, request: ScoreRequest) -> list[str]:
+        """Return the ids of items that who asks has liked, latest first: as told, or as far as is known."""
+        return self._users.history(request, self.items)
+
     def replace_newcomers(self, own: Items, names: pa.Array, rows: Tensor) -> None:
         """Rank, from the next request on, `own` and others: `names` [n] and their `rows` [n, W]."""
         with torch.inference_mode():

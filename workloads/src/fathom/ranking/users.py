@@ -59,6 +59,13 @@ class UserRows:
             history = self._padded(items.names.rows(request.history[: self._size])[None])
         return self._made(columns, history, items), row > 0
 
+    def history(self, request: ScoreRequest, items: Items) -> list[str]:
+        """Return the ids of items that who asks has liked, latest first: as told, or as far as is known."""
+        if request.history is not None:
+            return request.history
+        rows = self._histories[0 if request.user_id is None else self.names.row(request.user_id)]
+        return items.names.take(rows[rows > 0])
+
     def _table(self, items: Items, budget: int) -> Tensor | None:
         count = len(self._histories)
         rows = self._made(self._columns.take(np.array([0])), self._histories[:1], items)

@@ -123,9 +123,9 @@ class Album:
 
     def show(self, item_ids: Iterable[str]) -> dict[str, Seen]:
         """Return what each of the items looks like; those that the source does not hold (any more) lack."""
-        places = self._places(list(item_ids))
+        places = places_of(self._reader, item_ids)
         found: dict[str, Seen] = {}
-        for start, stop in _ranges(sorted(places)):
+        for start, stop in ranges(sorted(places)):
             if self._clock() > self._until:
                 left = (places[row] for row in places if row >= start)
                 found |= dict.fromkeys(left, Seen(missing="The time for pictures was used up."))
@@ -139,22 +139,6 @@ class Album:
                 found |= {places[row]: missing for row in range(start, stop) if row in places}
         return found
 
-    def _places(self, item_ids: list[str]) -> dict[int, str]:
-        """Return the first row of each item."""
-        wanted = pa.array(sorted(set(item_ids)), pa.string())
-        places: dict[str, int] = {}
-        start = 0
-        for rows in self._reader.ids():
-            hits = np.flatnonzero(pc.is_in(rows["item_id"], value_set=wanted).to_numpy(zero_copy_only=False))
-            for place, item in zip(
-                hits.tolist(), columns.texts(rows["item_id"].take(pa.array(hits))), strict=True
-            ):
-                places.setdefault(item, start + place)
-            start += rows.num_rows
-            if len(places) == len(wanted):
-                break
-        return {row: item for item, row in places.items()}
-
     def _see(self, item: Row) -> Seen:
         texts = tuple((clean(k, 64), clean(v, _ABOUT)) for k, v in itertools.islice(item.texts.items(), 3))
         if self._bytes_left <= 0:
@@ -166,6 +150,23 @@ class Album:
             return Seen(missing=clean(f"{reason}: {error}", _ABOUT), texts=texts)
         self._bytes_left -= sum(len(frame.uri) for frame in frames)
         return Seen(frames=frames, texts=texts)
+
+
+def places_of(reader: Reader, item_ids: Iterable[str]) -> dict[int, str]:
+    """Return the first row of each of the items that `reader` holds, row → id."""
+    wanted = pa.array(sorted(set(item_ids)), pa.string())
+    places: dict[str, int] = {}
+    start = 0
+    for rows in reader.ids():
+        hits = np.flatnonzero(pc.is_in(rows["item_id"], value_set=wanted).to_numpy(zero_copy_only=False))
+        for place, item in zip(
+            hits.tolist(), columns.texts(rows["item_id"].take(pa.array(hits))), strict=True
+        ):
+            places.setdefault(item, start + place)
+        start += rows.num_rows
+        if len(places) == len(wanted):
+            break
+    return {row: item for item, row in places.items()}
 
 
 def open_album(source: AnySource) -> Album:
@@ -206,7 +207,7 @@ def _minutes(seconds: float) -> str:
     )
 
 
-def _ranges(rows: list[int]) -> Iterator[tuple[int, int]]:
+def ranges(rows: list[int]) -> Iterator[tuple[int, int]]:
     """Yield ranges that hold all of `rows`; near ones share a range."""
     start = 0
     for place, row in enumerate(rows):

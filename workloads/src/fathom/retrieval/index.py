@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -94,7 +93,7 @@ class Index:
             for hits, vector in zip(found, vectors, strict=True):
                 items, scores = snapshot.of(side).search(vector, k, self._probes)
                 ids = self.names.take(items.tolist())
-                hits.extend(map(Hit, ids, scores.tolist(), repeat(side)))
+                hits.extend(Hit(name, score, side) for name, score in zip(ids, scores.tolist(), strict=True))
         return found
 
     def load(self, space: SpaceName, read: Callable[[], Iterator[Batch]]) -> None:

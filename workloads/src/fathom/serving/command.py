@@ -55,6 +55,8 @@ def serve(task: ServeTask) -> None:
 
     if task.items:
         _watch(task, model)
+    if task.guide:
+        _watch_guide(task, model)
     Server(model, task.port, task.grpc_port).run()
 
 
@@ -71,3 +73,18 @@ def _watch(task: ServeTask, model: Predictor) -> None:
     reload.look()
     tell(reload)
     Watch(reload, tell, task.items_poll_seconds).start()
+
+
+def _watch_guide(task: ServeTask, model: Predictor) -> None:
+    """Guide by the table that is served already, and by those that come."""
+    from fathom.serving.guides import Guides
+    from fathom.serving.reload import Watch
+
+    guides = Guides(model.scorer, task.guide)
+
+    def tell(seen: Guides) -> None:
+        model.metrics.guides(seen.results)
+
+    guides.look()
+    tell(guides)
+    Watch(guides, tell, task.guide_poll_seconds, "guide").start()

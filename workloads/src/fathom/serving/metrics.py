@@ -44,6 +44,12 @@ ITEMS: Final = Gauge("fathom_serving_items", "Items that can be ranked.", _MODEL
 RELOADS: Final = Gauge(
     "fathom_serving_item_reloads", "New tables of items seen, by what became of them.", [*_MODEL, "result"]
 )
+GUIDES: Final = Gauge(
+    "fathom_serving_guide_reloads", "Tables of interests seen, by what became of them.", [*_MODEL, "result"]
+)
+GUIDED: Final = Counter(
+    "fathom_serving_guided_items", "Items shown because a table led the user there.", _MODEL
+)
 OUTCOMES: Final = Counter("fathom_serving_feedback", "Outcomes posted, by fate.", [*_MODEL, "result"])
 OUTCOME_SCORES: Final = Histograms(
     "fathom_serving_outcome_score", "Scores of what has an outcome, by outcome.", [*_MODEL, "label"]
@@ -64,6 +70,7 @@ class Metrics:
         self._candidates = CANDIDATES.labels(*labels)
         self._unknown_items = UNKNOWN_ITEMS.labels(*labels)
         self._unknown_users = UNKNOWN_USERS.labels(*labels)
+        self._guided = GUIDED.labels(*labels)
         self._latency = {protocol: LATENCY.labels(*labels, protocol) for protocol in PROTOCOLS}
         SCORES.start(*labels)
         for label in ("0", "1"):
@@ -84,6 +91,7 @@ class Metrics:
         self._candidates.inc(sum(s.candidates for s in scored))
         self._unknown_items.inc(sum(s.unknown for s in scored))
         self._unknown_users.inc(sum(not s.known_user for s in scored))
+        self._guided.inc(sum(why is not None for s in scored for why in s.why or ()))
         for one in scored:
             SCORES.observe(one.scores, *self._labels)
 
@@ -95,6 +103,11 @@ class Metrics:
         """Tell how many new tables of items were taken and how many refused."""
         for result, count in results.items():
             RELOADS.labels(*self._labels, result).set(count)
+
+    def guides(self, results: dict[str, int]) -> None:
+        """Tell how many tables of interests were taken and how many refused."""
+        for result, count in results.items():
+            GUIDES.labels(*self._labels, result).set(count)
 
     def fates(self, counts: dict[str, int]) -> None:
         """Count outcomes by what became of them."""

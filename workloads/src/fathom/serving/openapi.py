@@ -14,11 +14,24 @@ from fathom.serving.edge import VERSION_HEADER
 _REF: Final = "#/components/schemas/{model}"
 
 
+class Reason(BaseModel):
+    """Why an item leads the user to a new interest."""
+
+    reason: str = Field(description="In words: because you liked A and B → C.")
+    interest: str = Field(description="The interest that the user is led to.")
+    because: list[str] = Field(description="The user's own interests that lead there.")
+
+
 class Prediction(BaseModel):
     """Items ranked for one instance."""
 
     item_ids: list[str]
     scores: list[float]
+    why: list[Reason | None] | None = Field(
+        default=None,
+        description="Of each item why it is there, null of what the ranker put there itself; not there where "
+        "nothing leads this user on.",
+    )
     request_id: str = Field(default="", description="For /v1/feedback, where outcomes are taken.")
 
 

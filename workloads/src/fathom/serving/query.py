@@ -28,11 +28,15 @@ class Query:
         request: who asks, about what.
         k: how many of the best to return, best first; None returns all candidates in the order asked.
         field: where in the request this came from, to name it in errors.
+        explore: whether some of the `k` may lead the user to new interests.
+        explored: how many such items the user was shown before.
     """
 
     request: ScoreRequest
     k: int | None
     field: str
+    explore: bool = True
+    explored: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Asked:
     candidates: list[str] | None
     k: int | None
     items: Mapping[str, Mapping[str, Any]] | None = None
+    explore: bool = True
+    explored: int = 0
 
 
 def checked(asked: Asked, schema: Schema, prefix: str = "") -> Query:
@@ -73,7 +79,7 @@ def checked(asked: Asked, schema: Schema, prefix: str = "") -> Query:
         candidates=asked.candidates,
         items=_items(asked.items or {}, schema, f"{prefix}items"),
     )
-    return Query(request, asked.k, field)
+    return Query(request, asked.k, field, asked.explore, asked.explored)
 
 
 def _check_length(field: str, values: Sized | None, most: int, least: int = 0) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -65,11 +66,24 @@ class Reload:
         return table.num_rows
 
 
-class Watch(threading.Thread):
-    """Looks every few seconds, until the process ends."""
+class Looks(Protocol):
+    """Something that looks whether there is anything new."""
 
-    def __init__(self, reload: Reload, told: Callable[[Reload], None], seconds: float) -> None:
-        super().__init__(name="items", daemon=True)
+    def look(self) -> bool:
+        """Take what is new; return whether anything was."""
+        ...
+
+
+LooksT = TypeVar("LooksT", bound=Looks)
+
+
+class Watch(threading.Thread, Generic[LooksT]):
+    """Looks every few seconds, until the process ends; `name` says in the log for what."""
+
+    def __init__(
+        self, reload: LooksT, told: Callable[[LooksT], None], seconds: float, name: str = "items"
+    ) -> None:
+        super().__init__(name=name, daemon=True)
         self._reload, self._told, self._seconds = reload, told, seconds
         self._stopped = threading.Event()
 
@@ -80,7 +94,7 @@ class Watch(threading.Thread):
                 if self._reload.look():
                     self._told(self._reload)
             except Exception:
-                _log.exception("items: could not be looked at")
+                _log.exception("%s: could not be looked at", self.name)
 
     def stop(self) -> None:
         """Look no more."""

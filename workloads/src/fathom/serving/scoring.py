@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from fathom.errors import InvalidInputError
 from fathom.ranking.scorer import Bundle, ScoreRequest, Scores
 from fathom.serving.errors import BadRequestError
+from fathom.serving.guiding import Guiding, Mixed, Why, best
 from fathom.serving.query import Query
 
 #: Threads of one scoring; more lower the latency of large requests, fewer let more requests run at once.
@@ -32,13 +33,18 @@ ENOUGH: Final = 4_096
 
 @dataclass(frozen=True)
 class Scored:
-    """Items and their scores; of `unknown` of the `candidates` nothing is known."""
+    """Items and their scores; of `unknown` of the `candidates` nothing is known.
+
+    `why` says of each item why it is there, None of what the ranker put there itself; all of it is None where
+    nobody guides the ranker, or there is nowhere to lead this user to.
+    """
 
     item_ids: list[str]
     scores: NDArray[np.float32]
     candidates: int
     unknown: int
     known_user: bool
+    why: list[Why | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Scorer:
 
     def __init__(self, bundle: Bundle, cpus: int) -> None:
         self.bundle = bundle
+        #: What leads users to new interests, replaced as a whole.
+        self.guiding: Guiding | None = None
         threads = torch_threads()
         self._waiting: deque[_Waiting] = deque()
         self._lock = threading.Lock()
@@ -123,7 +131,9 @@ class Scorer:
             own = scores[start : start + len(one.queries)]
             start += len(own)
             try:
-                one.answer.set_result([_scored(q, found) for q, found in zip(one.queries, own, strict=True)])
+                one.answer.set_result(
+                    [self._scored(q, found) for q, found in zip(one.queries, own, strict=True)]
+                )
             except BadRequestError as error:
                 one.answer.set_exception(error)
 
@@ -135,30 +145,36 @@ class Scorer:
         for one in batch:
             self._answer([one])
 
+    def _scored(self, query: Query, found: Scores) -> Scored:
+        mixed = None
+        if (guiding := self.guiding) is not None and query.k is not None and query.explore:
+            history = self.bundle.history(query.request)
+            mixed = guiding.mixed(
+                found.scores,
+                found.names or self.bundle.items.names,
+                history,
+                query.k,
+                candidates=query.request.candidates,
+                shown=query.explored,
+            )
+        return _answered(query, found, mixed)
 
-def _scored(query: Query, found: Scores) -> Scored:
+
+def _answered(query: Query, found: Scores, mixed: Mixed | None) -> Scored:
     scores, request = found.scores, query.request
     if (request.features or request.items) and not np.isfinite(scores).all():
         field = f"{query.field}.features" if query.field else "inputs"
         raise BadRequestError(field, "OutOfRange", "a number is so large that the model gives no score")
     if query.k is None:
         return Scored(request.candidates or [], scores, len(scores), found.unknown, found.known_user)
-    best = _best(scores, query.k)
+    chosen = best(scores, query.k) if mixed is None else mixed.places
     if found.names is not None:
-        ids = found.names.take(best + 1)
+        ids = found.names.take(chosen + 1)
     else:
         asked = request.candidates or []
-        ids = [asked[i] for i in best]
-    return Scored(ids, scores[best], len(scores), found.unknown, found.known_user)
-
-
-def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Return where the `k` highest are, highest first, of equals the first first."""
-    if k >= len(scores):
-        return np.argsort(-scores, kind="stable")
-    bound = np.partition(scores, len(scores) - k)[len(scores) - k]
-    among = np.flatnonzero(scores >= bound)
-    return among[np.argsort(-scores[among], kind="stable")[:k]]
+        ids = [asked[i] for i in chosen]
+    why = None if mixed is None else mixed.why
+    return Scored(ids, scores[chosen], len(scores), found.unknown, found.known_user, why)
 
 
 def torch_threads() -> int:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+    ValidationError,
+)
 
 from fathom.ranking.schema import Schema
 from fathom.serving.body import refusal
@@ -28,6 +37,12 @@ class Instance(BaseModel):
     candidates: list[ItemId] | None = None
     items: dict[ItemId, dict[str, Any]] | None = None
     k: Annotated[StrictInt, Field(ge=1)] | None = None
+    explore: StrictBool = Field(
+        default=True, description="Whether some of the k may lead to new interests, where a table says which."
+    )
+    explored: Annotated[StrictInt, Field(ge=0)] = Field(
+        default=0, description="Such items that the user was shown before; they count against maxPerUser."
+    )
 
 
 class Body(BaseModel):
@@ -50,7 +65,16 @@ def read(body: Any, schema: Schema) -> list[Query]:
         raise refusal(error) from error
     queries = [
         checked(
-            Asked(one.user_id, one.history, one.features, one.candidates, one.k, one.items),
+            Asked(
+                one.user_id,
+                one.history,
+                one.features,
+                one.candidates,
+                one.k,
+                one.items,
+                one.explore,
+                one.explored,
+            ),
             schema,
             f"instances[{number}].",
         )
@@ -67,7 +91,10 @@ def read(body: Any, schema: Schema) -> list[Query]:
 
 def answer(scored: list[Scored], version: str, request_ids: list[str]) -> dict[str, Any]:
     """Return the response body; `request_ids` are for feedback, none if there is none."""
-    predictions: list[dict[str, Any]] = [{"item_ids": s.item_ids, "scores": s.scores} for s in scored]
+    predictions: list[dict[str, Any]] = [
+        {"item_ids": s.item_ids, "scores": s.scores} | ({"why": s.why} if s.why is not None else {})
+        for s in scored
+    ]
     for prediction, request_id in zip(predictions, request_ids, strict=False):
         prediction["request_id"] = request_id
     return {"predictions": predictions, "model_version": version}

@@ -10,7 +10,7 @@ from fathom_api.captioning import CaptionModel
 
 #: Part of every key: a change of how text is decoded makes other captions.
 _RECIPE: Final = "greedy-2"
-_SAMPLING: Final = "inversion-1"
+_SAMPLING: Final = "arithmetic-1"
 _DTYPES: Final = {"Float32": "float32", "BFloat16": "bfloat16", "Float16": "float16"}
 #: One of these is there where torch can find a GPU: NVIDIA's, AMD's, and that of Windows' Linux.
 _DEVICES: Final = ("nvidiactl", "kfd", "dxg")

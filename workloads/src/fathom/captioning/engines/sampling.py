@@ -1,50 +1,82 @@
 """Sampling: what else a model might have said, drawn so that an item's words depend on its own seed alone.
 
-Each sample takes one uniform number a token and looks it up in the distribution's cumulative sum (inversion,
-Devroye 1986, chapter III.2). The numbers follow from the item's seed, not from a generator that a batch
-shares: in any batch, the same item gets the same words.
+Each sample is decoded from one number in [0, 1) as arithmetic coding does it (Vilnis et al. 2023,
+https://arxiv.org/abs/2210.15458): a token is where the number falls in the distribution's cumulative sum, and
+its place within that token's interval is the number of the next step. A sample is as likely as the model has
+it, whatever the others are; but the numbers of an item lie in a stratum each, so that the share of samples
+that hold a word is nearer to its probability than that of as many independent ones. They follow from the
+item's seed, not from a generator that a batch shares: in any batch, the same item gets the same words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.cache_utils import DynamicCache
 
 from fathom.captioning.engines.greedy import GREEDY, without_prompt
 
+#: What a number has told, as a probability, after which another, independent one takes its place: a double
+#: holds 53 bits, and the last of them are rounding.
+_SPENT: Final = 2.0**-30
+_BELOW_ONE: Final = 1 - 2.0**-53
+
 
 class Drawn(LogitsProcessor):
-    """Leaves of each row's scores only the token that the row's number of this step falls on.
+    """Leaves of each row's scores only the token that the row's number falls on.
 
     The first of each item's rows is left alone: with greedy search it becomes the likeliest answer.
     """
 
     def __init__(self, seeds: Sequence[int], samples: int, limit: int) -> None:
         """Take the seed of each item [B], and how many samples of how many tokens at most there will be."""
-        uniform = [np.random.default_rng(seed).random((samples, limit)) for seed in seeds]
-        self._numbers = torch.from_numpy(np.stack(uniform))
+        drawn = [_numbers(np.random.default_rng(seed), samples, limit) for seed in seeds]
+        self._fresh = torch.from_numpy(np.stack([fresh for fresh, _ in drawn]))
+        self._number = torch.from_numpy(np.stack([first for _, first in drawn]))
+        self._told = torch.ones_like(self._number)
         self._step = 0
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return `scores` [B * (1 + samples), V] with all but the drawn tokens at -inf."""
-        items, samples, _ = self._numbers.shape
+        items, samples, _ = self._fresh.shape
         rows = scores.view(items, 1 + samples, -1)[:, 1:]
         # In single precision the sum over a large vocabulary would be off by whole tokens.
         total = rows.double().softmax(-1).cumsum(-1)
         # The last sum may fall short of 1 by rounding; no number then lies behind it.
-        number = self._numbers[:, :, self._step, None].to(scores.device) * total[..., -1:]
+        number = self._number[..., None].to(scores.device) * total[..., -1:]
         drawn = torch.searchsorted(total, number, right=True).clamp(max=scores.shape[-1] - 1)
+        self._go_on(total, number, drawn)
         chosen = torch.full_like(rows, -torch.inf).scatter_(-1, drawn, 0.0)
-        self._step += 1
         left = scores.clone().view(items, 1 + samples, -1)
         left[:, 1:] = chosen
         return left.view_as(scores)
+
+    def _go_on(self, total: Tensor, number: Tensor, drawn: Tensor) -> None:
+        """Make each number its place [B, samples] in the interval of the token `drawn` [B, samples, 1]."""
+        below = total.gather(-1, (drawn - 1).clamp(min=0)).masked_fill(drawn == 0, 0.0)
+        width = total.gather(-1, drawn) - below
+        place = ((number - below) / width).squeeze(-1).cpu()
+        self._told = self._told * width.squeeze(-1).cpu()
+        self._step += 1
+        if self._step == self._fresh.shape[-1]:
+            return
+        spent = self._told < _SPENT
+        self._number = torch.where(spent, self._fresh[..., self._step], place).clamp(0.0, _BELOW_ONE)
+        self._told = self._told.masked_fill(spent, 1.0)
+
+
+def _numbers(
+    generator: np.random.Generator, samples: int, limit: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return numbers [samples, limit], independent ones, and [samples], of which each stratum has one."""
+    fresh = generator.random((samples, limit))
+    return fresh, (generator.permutation(samples) + fresh[:, 0]) / samples
 
 
 @torch.inference_mode()

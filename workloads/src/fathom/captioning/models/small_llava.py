@@ -23,9 +23,17 @@ from transformers import (
 )
 
 from fathom.captioning.models.finding import SMALL_LLAVA
-from fathom.captioning.models.vision import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLiteConfig
+from fathom.captioning.models.vision import (
+    IMAGE_MEAN,
+    IMAGE_SIZE,
+    IMAGE_STD,
+    STYLED,
+    EfficientNetLiteConfig,
+)
 
 URI: Final = SMALL_LLAVA
+#: Identifies the model as it is built: another design makes other models.
+DESIGN: Final = f"{URI}:2"
 VOCABULARY: Final = 4000
 _PAD, _BOS, _EOS, _IMAGE = "<pad>", "<s>", "</s>", "<image>"
 #: LLaVA 1.5's conversation.
@@ -91,7 +99,7 @@ def _processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
 
 
 def _config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
-    vision = EfficientNetLiteConfig()
+    vision = EfficientNetLiteConfig(style=True, hidden_size=STYLED)
     ids: dict[str, Any] = {
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,

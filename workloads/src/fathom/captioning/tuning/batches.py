@@ -16,7 +16,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from fathom.captioning.models.prompting import encode, to_device
 from fathom.captioning.models.vision import IMAGE_SIZE, EfficientNetLiteModel
 from fathom.captioning.tuning.answers import with_answers
-from fathom.captioning.tuning.pairs import Pair, Pairs
+from fathom.captioning.tuning.pairs import Pair
+from fathom.captioning.tuning.views import Views
 
 Encode = Callable[[Sequence[Pair]], dict[str, torch.Tensor]]
 #: Pictures whose vision features are computed at once.
@@ -24,12 +25,13 @@ _TOWER_BATCH = 32
 _DROPOUT = 0.5
 
 
-def from_pictures(model: Any, processor: Any, prompt: str, pairs: Pairs) -> Encode:
+def from_pictures(model: Any, processor: Any, prompt: str, views: Views) -> Encode:
     """Return a function that makes a batch of pairs from their pictures, for any model."""
     seq2seq = bool(model.config.is_encoder_decoder)
 
     def make(batch: Sequence[Pair]) -> dict[str, torch.Tensor]:
-        inputs = encode(processor, prompt, [pairs.image(pair.medium) for pair in batch])
+        numbers = views.drawn([pair.medium for pair in batch], training=model.training)
+        inputs = encode(processor, prompt, [views[number] for number in numbers])
         labelled = with_answers(inputs, [p.caption for p in batch], processor.tokenizer, seq2seq=seq2seq)
         return to_device(labelled, model)
 
@@ -41,16 +43,16 @@ def has_frozen_vision(model: Any) -> bool:
     return isinstance(getattr(model.base_model, "vision_tower", None), EfficientNetLiteModel)
 
 
-def tower_steps(pairs: Pairs) -> int:
+def tower_steps(views: Views) -> int:
     """Return how often `remembered_features` will call `tick`."""
-    return -(-pairs.media_count // _TOWER_BATCH)
+    return -(-len(views) // _TOWER_BATCH)
 
 
 @contextmanager
 def remembered_features(
-    model: Any, processor: Any, prompt: str, pairs: Pairs, tick: Callable[[], None]
+    model: Any, processor: Any, prompt: str, views: Views, tick: Callable[[], None]
 ) -> Generator[Encode]:
-    """Run the frozen vision part once over each picture; yield what makes batches from what it saw.
+    """Run the frozen vision part once over all views of pictures; yield what makes batches from what it saw.
 
     Within the block the model's vision part only passes on features [B, tokens, width] given as its pixels.
     """
@@ -59,14 +61,14 @@ def remembered_features(
     model.model.vision_tower = _PassOn()
     try:
         with tempfile.TemporaryFile() as file:
-            features = _features(tower.eval(), processor, pairs, file, tick)
+            features = _features(tower.eval(), processor, views, file, tick)
             if uncalibrated:
                 _calibrate(tower, features)
             blank = encode(processor, prompt, [Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE))])
             question = {k: blank[k] for k in ("input_ids", "attention_mask")}
 
             def make(batch: Sequence[Pair]) -> dict[str, torch.Tensor]:
-                seen = features[[pair.medium for pair in batch]]
+                seen = features[views.drawn([pair.medium for pair in batch], training=model.training)]
                 inputs = {k: v.expand(len(batch), -1) for k, v in question.items()}
                 inputs["pixel_values"] = torch.from_numpy(seen).float()
                 labelled = with_answers(
@@ -88,13 +90,13 @@ class _PassOn(nn.Module):
 
 @torch.inference_mode()
 def _features(
-    tower: Any, processor: Any, pairs: Pairs, file: Any, tick: Callable[[], None]
+    tower: Any, processor: Any, views: Views, file: Any, tick: Callable[[], None]
 ) -> np.ndarray[Any, Any]:
-    """Return the features of all pictures [pictures, tokens, width], half precision, in `file`."""
-    shape = (pairs.media_count, tower.config.grid**2, tower.config.hidden_size)
+    """Return the features of all views [views, tokens, width], half precision, in `file`."""
+    shape = (len(views), tower.config.grid**2, tower.config.hidden_size)
     features = np.memmap(file, dtype=np.float16, mode="w+", shape=shape)
-    for start in range(0, pairs.media_count, _TOWER_BATCH):
-        images = [pairs.image(n) for n in range(start, min(start + _TOWER_BATCH, pairs.media_count))]
+    for start in range(0, len(views), _TOWER_BATCH):
+        images = [views[n] for n in range(start, min(start + _TOWER_BATCH, len(views)))]
         pixels = processor.image_processor(images, return_tensors="pt")["pixel_values"].to(tower.device)
         features[start : start + len(images)] = tower(pixels).last_hidden_state.half().cpu().numpy()
         tick()

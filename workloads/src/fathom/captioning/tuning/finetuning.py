@@ -25,6 +25,7 @@ from fathom.captioning.tuning.examination import Examination
 from fathom.captioning.tuning.pairs import Pairs, Part
 from fathom.captioning.tuning.training import Training
 from fathom.captioning.tuning.versions import Version
+from fathom.captioning.tuning.views import Views
 from fathom.errors import InvalidInputError
 from fathom.progress import Reporter, reporter
 from fathom_api.captioning import FineTune
@@ -99,6 +100,10 @@ class _Tuning:
     base: Checkpoint | None
     made_from: dict[str, str]
 
+    @property
+    def _views(self) -> Views:
+        return Views(self.pairs, self.task.fine_tune.augment)
+
     def run(self) -> Version:
         settings = self.task.fine_tune
         kept, held_out = self.pairs.split(settings.validation, settings.seed)
@@ -149,7 +154,7 @@ class _Tuning:
 
     def _steps(self, model: Any, kept: Part, held_out: Part) -> int:
         settings = self.task.fine_tune
-        vision = batches.tower_steps(self.pairs) if batches.has_frozen_vision(model) else 0
+        vision = batches.tower_steps(self._views) if batches.has_frozen_vision(model) else 0
         examined = examination.steps(held_out, settings.evaluated_pairs)
         return vision + settings.epochs * _each(settings, kept) + examined
 
@@ -167,9 +172,9 @@ class _Tuning:
     def _encoder(self, model: Any, processor: Any, steps: Steps) -> Generator[Encode]:
         prompt = self.task.model.questions()[0].prompt
         if not batches.has_frozen_vision(model):
-            yield batches.from_pictures(model, processor, prompt, self.pairs)
+            yield batches.from_pictures(model, processor, prompt, self._views)
             return
-        with batches.remembered_features(model, processor, prompt, self.pairs, steps.tick) as encode:
+        with batches.remembered_features(model, processor, prompt, self._views, steps.tick) as encode:
             yield encode
 
     def _examine(self, model: Any, processor: Any, held_out: Part, steps: Steps) -> Examination | None:
@@ -200,11 +205,14 @@ def _identity(task: FinetuneTask, pairs: Pairs, base: Checkpoint | None) -> dict
     unimportant = {"uri", "media_column", "caption_column"}
     if task.fine_tune.method == "Full":
         unimportant.add("lora")
+    if not task.fine_tune.augment:
+        # What was trained before there were views remains what it was.
+        unimportant.add("augment")
     settings = task.fine_tune.model_dump(mode="json", exclude=unimportant)
     question = task.model.questions()[0]
     return {
         "pairs": pairs.digest,
-        "model": base.digest if base else small_llava.URI,
+        "model": base.digest if base else small_llava.DESIGN,
         "dtype": task.model.dtype,
         "prompt": question.prompt,
         "longest": str(question.max_new_tokens),

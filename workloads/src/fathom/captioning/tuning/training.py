@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import torch
 
@@ -18,7 +18,6 @@ from fathom.captioning.tuning.curves import MAX_POINTS, Epoch, Mean, Point, best
 from fathom.captioning.tuning.pairs import Pair, Part
 from fathom.captioning.tuning.snapshots import Snapshots
 from fathom.errors import InvalidInputError
-from fathom_api.captioning import FineTune
 
 _WARM_UP: Final = 0.05
 _CLIP: Final = 1.0
@@ -28,6 +27,35 @@ _INTERVAL: Final = 300.0
 _SAVING: Final = 0.05
 #: Takes the numbers of a step by name: epoch, loss, learning_rate, and validation_loss once there is one.
 Step = Callable[[dict[str, float]], None]
+
+
+class Settings(Protocol):
+    """What the loop is told of how to train; `FineTune` says it of captioners."""
+
+    @property
+    def epochs(self) -> int:
+        """Most passes over the examples."""
+        ...
+
+    @property
+    def patience(self) -> int | None:
+        """Epochs without a lower validation loss after which it ends; never early if None."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Examples a step."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak learning rate."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of the order and of dropout."""
+        ...
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
@@ -48,7 +76,7 @@ class Training:
     def __init__(
         self,
         model: Any,
-        settings: FineTune,
+        settings: Settings,
         folder: Path,
         *,
         precision: torch.dtype | None,

@@ -49,9 +49,12 @@ class PretrainedEncoder:
             raise self._unusable(f"transformers cannot open it: {str(error).splitlines()[0]}") from error
         self._model = model.to(self._device).eval()
         self._images, self._words = self._processors()
-        self.takes: frozenset[Takes] = frozenset({"image"} if self._images else set[Takes]()) | frozenset(
-            {"text"} if self._words else set[Takes]()
-        )
+        takes: set[Takes] = set()
+        if self._images is not None:
+            takes.add("image")
+        if self._words is not None:
+            takes.add("text")
+        self.takes: frozenset[Takes] = frozenset(takes)
         if not self.takes:
             raise self._unusable("it has neither a processor of pictures nor a tokenizer beside it")
         self.dim = self._width()

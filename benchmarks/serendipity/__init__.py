@@ -1,0 +1,1 @@
+"""What leading users to interests they have not met gives, measured."""

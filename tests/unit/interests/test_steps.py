@@ -1,0 +1,169 @@
+"""From captions and interactions to a published table: each step reads what the ones before have left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders.interests import THEMES, World, make_world
+
+from fathom.errors import InvalidInputError
+from fathom.interests import bulk, clustering, current, gating, publishing, training, transitions
+from fathom.serendipity.clusters import Clusters
+from fathom.serendipity.table import Table
+from fathom.serendipity.transitions import Lessons
+from fathom_api.progress import Outcome
+
+STEPS: dict[str, Callable[[Any], Outcome]] = {
+    "cluster": clustering.cluster,
+    "transitions": transitions.transitions,
+    "plan-train": training.plan_train,
+    "plan-bulk": lambda task: bulk.plan_bulk(task, 0),
+    "gate": gating.gate,
+    "publish": publishing.publish,
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def outcomes(world: World) -> dict[str, Outcome]:
+    """The last words of each step, done one after the other."""
+    tasks = world.tasks(minExactMatch=0.5, minCoverage=0.2)
+    return {name: step(tasks[name]) for name, step in STEPS.items()}
+
+
+def test_clusters_are_the_themes_that_captions_and_users_share(
+    world: World, outcomes: dict[str, Outcome]
+) -> None:
+    clusters = Clusters.read(world.folder / "clusters")
+    assert outcomes["cluster"].progress.metrics["clusters"] == len(THEMES)
+    together = {tuple(sorted(i for i, c in zip(clusters.items, clusters.own, strict=True) if c == own))
+                for own in range(len(THEMES))}  # fmt: skip
+    assert together == {tuple(sorted(f"i{theme}-{n}" for n in range(10))) for theme in range(len(THEMES))}
+
+
+def test_transitions_to_learn_from_lie_before_those_to_measure_on(
+    world: World, outcomes: dict[str, Outcome]
+) -> None:
+    lessons = Lessons.read(world.folder / "transitions", Clusters.read(world.folder / "clusters"))
+    assert lessons.train.time.max() <= lessons.validation.time.min()
+    assert outcomes["transitions"].progress.metrics["train"] == len(lessons.train)
+
+
+def test_every_ordered_pair_is_planned_once(outcomes: dict[str, Outcome]) -> None:
+    progress = outcomes["plan-bulk"].progress
+    assert progress.total == progress.done == len(THEMES) * (len(THEMES) - 1)
+
+
+def test_the_table_says_where_most_users_went(world: World, outcomes: dict[str, Outcome]) -> None:
+    clusters = Clusters.read(world.folder / "clusters")
+    table = Table.read(world.folder / "tables" / "t-0000beef")
+    place = {int(i[1]): int(c) for i, c in zip(clusters.items, clusters.own, strict=True)}
+    right = [
+        place[(n + 2) % len(THEMES)] == table.targets[place[n], place[(n + 1) % len(THEMES)], 0]
+        for n in range(len(THEMES))
+    ]
+    assert sum(right) >= len(THEMES) - 1
+    assert outcomes["gate"].progress.metrics["recall"] > 0.5
+
+
+def test_no_target_is_one_of_its_pair(outcomes: dict[str, Outcome]) -> None:
+    assert outcomes["gate"].progress.metrics["novelty"] == 1
+
+
+def test_the_gates_say_what_they_measured_in_the_outcome_and_beside_the_table(
+    world: World, outcomes: dict[str, Outcome]
+) -> None:
+    said = {verdict.gate: verdict.verdict for verdict in outcomes["gate"].verdicts}
+    assert {"ExactMatch", "Recall", "Novelty", "SelfRepeat", "Coverage", "Pairs"} == {*said}
+    told = json.loads((world.folder / "tables" / "t-0000beef" / gating.VERDICTS).read_text())
+    assert {v["gate"]: v["verdict"] for v in told["verdicts"]} == said
+
+
+def test_the_last_words_fit_a_termination_message(outcomes: dict[str, Outcome]) -> None:
+    for outcome in outcomes.values():
+        assert len(outcome.model_dump_json(by_alias=True).encode()) <= 4096
+
+
+def test_rankers_find_the_table_that_was_published(world: World, outcomes: dict[str, Outcome]) -> None:
+    named = current.read(world.folder / "current")
+    assert named is not None
+    assert named.digest == outcomes["gate"].digest == outcomes["publish"].digest
+    assert Path(named.table) == world.folder / "tables" / "t-0000beef"
+
+
+@pytest.mark.parametrize("name", ["cluster", "transitions", "plan-bulk", "gate"])
+def test_a_step_that_is_done_leaves_what_it_made_alone(
+    world: World, outcomes: dict[str, Outcome], name: str
+) -> None:
+    folders = [world.folder / each for each in ("clusters", "transitions", "plans", "tables")]
+    written = lambda: {  # noqa: E731
+        path: path.stat().st_mtime_ns
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != gating.VERDICTS
+    }
+    before = written()
+    again = STEPS[name](world.tasks(minExactMatch=0.5, minCoverage=0.2)[name])
+    assert written() == before
+    assert again.digest == outcomes[name].digest
+
+
+def test_the_report_is_one_page_with_pictures_gates_and_journeys(
+    world: World, outcomes: dict[str, Outcome]
+) -> None:
+    page = (world.folder / "report" / "index.html").read_text()
+    assert page.count('<article class="card"') == len(THEMES)
+    assert "data:image/webp" in page
+    assert "<script" not in page
+    for part in ("ExactMatch", "Leads on to", "Journeys", "went on to"):
+        assert part in page
+
+
+def test_a_gate_that_is_not_passed_is_told_and_the_table_is_there_to_look_at(world: World) -> None:
+    strict = world.tasks(minRecall=1.0)["gate"]
+    verdicts = {verdict.gate: verdict for verdict in gating.gate(strict).verdicts}
+    assert verdicts["Recall"].verdict == "Fail"
+    assert verdicts["Recall"].bound == 1.0
+
+
+def test_banned_words_are_planned_for_nobody(world: World, outcomes: dict[str, Outcome]) -> None:
+    names = [cluster.name for cluster in Clusters.read(world.folder / "clusters").finest]
+    tasks = world.tasks(banned=[names[0]])
+    banned = tasks["plan-bulk"].model_copy(update={"banned": [names[0]]})
+    bulk.plan_bulk(banned, 0)
+    told = tasks["gate"].model_copy(update={"output": world.at("tables/t-0000dead"), "name": "t-0000dead"})
+    verdicts = {verdict.gate: verdict.verdict for verdict in gating.gate(told).verdicts}
+    table = Table.read(world.folder / "tables" / "t-0000dead")
+    assert verdicts["Safety"] == "Pass"
+    assert not (table.targets == 0).any()
+
+
+def test_a_gate_before_all_is_planned_says_so(world: World, tmp_path: Path) -> None:
+    (tmp_path / "plans").mkdir()
+    task = world.tasks()["gate"].model_copy(update={"plans": str(tmp_path / "plans")})
+    with pytest.raises(InvalidInputError, match="30 of 30 pairs are not planned yet"):
+        gating.gate(task)
+
+
+def test_a_table_that_is_damaged_is_not_published(world: World, tmp_path: Path) -> None:
+    task = world.tasks()["publish"].model_copy(
+        update={"table": str(tmp_path / "t-1"), "output": str(tmp_path / "current")}
+    )
+    with pytest.raises(InvalidInputError):
+        publishing.publish(task)
+    assert current.read(tmp_path / "current") is None
+
+
+def test_an_aspect_that_the_captions_do_not_have_is_told_with_those_they_have(world: World) -> None:
+    task = world.tasks()["cluster"]
+    wrong = task.model_copy(update={"captions": task.captions.model_copy(update={"aspect": "mood"})})
+    with pytest.raises(InvalidInputError, match="no aspect mood, only caption"):
+        clustering.cluster(wrong)

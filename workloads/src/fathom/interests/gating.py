@@ -1,0 +1,121 @@
+"""`fathom gate`: plans in, a table with verdicts out, and the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+from fathom import storage
+from fathom.interests import reading
+from fathom.progress import reporter
+from fathom.report import interests as report
+from fathom.report.interests import Found
+from fathom.serendipity import bulk, gates, measuring
+from fathom.serendipity.bulk import Planned
+from fathom.serendipity.clusters import Clusters
+from fathom.serendipity.gates import Limits, Measured
+from fathom.serendipity.planning import Decoding, Pair
+from fathom.serendipity.table import Table
+from fathom.serendipity.transitions import Lessons
+from fathom.storage import appearing
+from fathom_api.interest_tasks import GateTask
+from fathom_api.interests import Gates
+from fathom_api.progress import Outcome, Progress, Verdict
+
+#: Beside the table: what was measured and what the gates say. Not sealed: other gates judge the same table.
+VERDICTS: Final = "gates.json"
+#: Pairs that are asked about without constraint.
+_FREE: Final = 500
+
+
+def gate(task: GateTask) -> Outcome:
+    """Make the table of what is planned, measure and judge it, write the report.
+
+    Raises:
+        InvalidInputError: pairs are not planned yet, or what was planned cannot be used.
+    """
+    with reporter() as told:
+        told.update(Progress(total=4))
+        clusters = reading.clusters(task.clusters, task.summaries)
+        lessons = Lessons.read(storage.existing(task.transitions), clusters)
+        decoding = Decoding(task.samples)
+        planner = reading.planner(task.planner, task.trained, clusters, decoding)
+        planned = bulk.collect(storage.existing(task.plans), planner, clusters, task.gates.banned)
+        table = planned.table(clusters)
+        told.update(Progress(total=4, done=1))
+        free = reading.planner(task.planner, task.trained, clusters, Decoding(1, constrained=False))
+        match = measuring.free_match(free, clusters, spread(bulk.all_pairs(clusters)))
+        told.update(Progress(total=4, done=2))
+        before = Table.read(storage.existing(task.previous)) if task.previous else None
+        measured = measuring.measure(table, planned, lessons.validation, match, before)
+        verdicts = judged(task.gates, measured)
+        folder, made_from = storage.resolve(task.output), _made_from(task)
+        # Other gates judge the same table, which may be served: it is not written again.
+        if reading.sealed(folder, made_from) is None:
+            table.write(folder, made_from)
+        _write(task, measured, verdicts)
+        told.update(Progress(total=4, done=3))
+        report.write(task, Found(clusters, lessons, table, planned, measured, verdicts))
+    return _outcome(task, clusters, planned, measured, verdicts)
+
+
+def judged(asked: Gates, measured: Measured) -> list[Verdict]:
+    """Return what each gate says."""
+    limits = Limits(
+        min_exact_match=asked.min_exact_match,
+        min_recall=asked.min_recall,
+        max_self_repeat=asked.max_self_repeat,
+        min_coverage=asked.min_coverage,
+        min_pairs=asked.min_pairs,
+        max_churn=asked.max_churn,
+        banned=tuple(asked.banned),
+    )
+    return [
+        Verdict(gate=v.gate, value=v.value, bound=v.limit, verdict=v.outcome, message=v.message[:512])
+        for v in gates.judge(limits, measured)
+    ]
+
+
+def spread(pairs: Sequence[Pair], most: int = _FREE) -> list[Pair]:
+    """Return at most `most` of `pairs`, evenly apart."""
+    count = min(len(pairs), most)
+    return [pairs[n * len(pairs) // count] for n in range(count)]
+
+
+def _made_from(task: GateTask) -> dict[str, str]:
+    return {
+        "name": task.name,
+        "clusters": reading.digest(task.clusters),
+        "transitions": reading.digest(task.transitions),
+        "plans": task.plans,
+        "banned": json.dumps(sorted(task.gates.banned)),
+    }
+
+
+def _write(task: GateTask, measured: Measured, verdicts: list[Verdict]) -> None:
+    with appearing(storage.resolve(task.output) / VERDICTS) as path:
+        told = {"measured": asdict(measured), "verdicts": [verdict.document() for verdict in verdicts]}
+        path.write_text(json.dumps(told, indent=1, ensure_ascii=False))
+
+
+def _outcome(
+    task: GateTask, clusters: Clusters, planned: Planned, measured: Measured, verdicts: list[Verdict]
+) -> Outcome:
+    numbers = {
+        "exact_match": measured.exact_match,
+        "recall": measured.recall,
+        "novelty": measured.novelty,
+        "self_repeat": measured.self_repeat,
+        "coverage": measured.coverage,
+        "pairs": measured.pairs,
+        "churn": measured.churn,
+        "clusters": float(len(clusters.finest)),
+        "answers": float(planned.answers),
+        "rejected": float(sum(planned.rejected.values())),
+    }
+    metrics = {name: float(value) for name, value in numbers.items() if value is not None}
+    progress = Progress(total=planned.pairs, done=planned.pairs - planned.missing, metrics=metrics)
+    digest = reading.digest(task.output)
+    return Outcome(result="Succeeded", uri=task.output, digest=digest, progress=progress, verdicts=verdicts)
