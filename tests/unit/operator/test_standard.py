@@ -290,6 +290,16 @@ def test_two_pods_or_more_may_not_all_be_evicted_at_once() -> None:
     assert not [r for r in cluster.children if r.kind == "PodDisruptionBudget"]
 
 
+def test_services_that_kserve_has_made_are_left_alone() -> None:
+    """They have our labels: KServe hands on those of the InferenceService."""
+    cluster = Cluster.rolling(OLD, NEW)
+    cluster.look()
+    owned = {"metadata": {"name": service(OLD), "ownerReferences": [{"uid": "of-the-inference-service"}]}}
+    cluster.children[Ref("Service", service(OLD))] = owned
+    cluster.looks(1, 2)
+    assert Ref("Service", service(OLD)) in cluster.children
+
+
 def test_serving_taken_out_of_the_spec_ends_it_all() -> None:
     cluster = Cluster.rolling(OLD, NEW, serving=STEPS | {"replicas": 2})
     cluster.looks(0, 1)
