@@ -11,7 +11,7 @@ import pytest
 import yaml
 from builders.courses import captioned_and, completed
 from builders.good import GOOD_CAPTION_JOBS
-from builders.manifests import ABSENT, Manifest, caption_job, edited, rec_model, steps
+from builders.manifests import ABSENT, Manifest, backfill, caption_job, edited, interest_map, rec_model, steps
 from builders.outcomes import captioned
 from builders.refusals import BOUNDS, RULES, Refusal
 from builders.seen import PLATFORM, captioning
@@ -206,7 +206,7 @@ def test_a_status_is_not_taken_from_those_who_write_specs(namespace: Namespace) 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 def test_kubectl_get_shows_the_status(namespace: Namespace, kind: Kind) -> None:
-    namespace.create(caption_job("some") if kind.kind == "CaptionJob" else rec_model("some"))
+    namespace.create(MANIFESTS[kind.kind]("some"))
     namespace.patch_status(kind.kind, "some", STATUSES[kind.kind][0])
 
     table = namespace.table(kind.kind)
@@ -289,6 +289,78 @@ STATUSES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "Message": "A third is there.",
         },
     ),
+    "Backfill": (
+        {
+            "stage": "Moving",
+            "beta": 0.33,
+            "itemsPerSecond": 1.5,
+            "estimatedCompletionTime": "2026-01-31T12:00:40Z",
+            "items": {"total": 90, "moved": 30, "added": 4, "failed": 2},
+            "probes": [
+                {"percent": 0, "recall": 0.5, "negativeFlipRate": 0.0},
+                {"percent": 33, "recall": 0.6, "negativeFlipRate": 0.02},
+            ],
+            "verdict": "Better",
+            "estimate": {"items": 90, "seconds": 60.0, "cost": "20.00 USD"},
+            "usage": {"estimatedCost": "12.30 USD"},
+            "url": "http://gallery.example.com",
+            "conditions": [READY],
+        },
+        {
+            "Stage": "Moving",
+            "Beta": 0.33,
+            "Per-s": 1.5,
+            "ETA": "2026-01-31T12:00:40Z",
+            "Flips": 0.02,
+            "Verdict": "Better",
+            "Items": 30,
+            "Added": 4,
+            "Failed": 2,
+            "Recall": 0.6,
+            "Estimate": "20.00 USD",
+            "Cost": "12.30 USD",
+            "URL": "http://gallery.example.com",
+            "Ready": "False",
+            "Reason": "RollingOut",
+            "Message": "A third is there.",
+        },
+    ),
+    "InterestMap": (
+        {
+            "stage": "Planning",
+            "percent": 33,
+            "clusters": 60,
+            "pairs": {"total": 3540, "planned": 1200, "rejected": 3},
+            "exactMatch": 0.95,
+            "recall": 0.2,
+            "novelty": 1.0,
+            "table": {"name": "t-11111111", "uri": "pvc://f/t", "clustersUri": "pvc://f/c"},
+            "nextRefresh": "2026-02-01T03:00:00Z",
+            "conditions": [READY],
+        },
+        {
+            "Stage": "Planning",
+            "Done": 33,
+            "Clusters": 60,
+            "Pairs": 1200,
+            "Match": 0.95,
+            "Recall": 0.2,
+            "Novelty": 1.0,
+            "Table": "t-11111111",
+            "Refreshed": None,
+            "Next-refresh": "2026-02-01T03:00:00Z",
+            "Ready": "False",
+            "Reason": "RollingOut",
+            "Message": "A third is there.",
+        },
+    ),
+}
+#: A manifest of each kind, by the name that tests give it.
+MANIFESTS = {
+    "CaptionJob": caption_job,
+    "RecModel": rec_model,
+    "Backfill": backfill,
+    "InterestMap": interest_map,
 }
 
 

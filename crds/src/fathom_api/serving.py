@@ -40,7 +40,7 @@ class Autoscaling(ApiModel):
 
     RULES = (
         Rule(
-            "!has(self.triggers) || self.scaler == 'KEDA'",
+            "!has(self.triggers) || (has(self.scaler) && self.scaler == 'KEDA')",
             "triggers are KEDA's: set spec.serving.autoscaling.scaler to KEDA, or remove triggers",
             lambda scaling: scaling.triggers is None or scaling.scaler == "KEDA",
             ".triggers",
