@@ -319,7 +319,7 @@ def test_adapters_move_a_taught_small_model_to_new_words(tmp_path: Path) -> None
     images = [png(c, (40 + n, 40)) for c in COLOURS for n in range(4)]
     captions = [f"this is {c}" for c in COLOURS for _ in range(4)]
     uri = parquet(tmp_path / "other.parquet", image=images, caption=captions)
-    settings = {"method": "LoRA", "epochs": 8, "learningRate": 1e-2, "validation": 0, "uri": uri}
+    settings = {"method": "LoRA", "epochs": 16, "learningRate": 3e-3, "validation": 0, "uri": uri}
     moved = command.finetune(task(tmp_path / "two", taught.uri or "", **settings))
     assert all(text.startswith("a ") for text in said(str(made(taught))).values())
     assert all(text.startswith("this") for text in said(str(made(moved))).values())
