@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import uuid
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
@@ -50,6 +51,12 @@ class Fragile:
     def answer(self, questions: Sequence[Question]) -> list[Result]:
         """Answer nothing."""
         raise NotImplementedError
+
+
+def opened_and_told(folder: Path) -> Fragile:
+    """Return an engine, and leave a file for each time that one was opened."""
+    (folder / uuid.uuid4().hex).touch()
+    return Fragile()
 
 
 def _first_time(mark: Path) -> bool:

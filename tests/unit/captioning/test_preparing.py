@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from builders.pictures import png
-from builders.preparing import Fragile
+from builders.preparing import Fragile, opened_and_told
 
 from fathom.captioning.engines import Prepared, Question, UnansweredError
 from fathom.captioning.engines.transformers_engine import TransformersEngine
@@ -79,6 +80,12 @@ def test_processes_yield_to_the_one_that_runs_the_model() -> None:
     assert niceness == os.nice(0) + 10
 
 
+def test_a_process_opens_its_engine_once(tmp_path: Path) -> None:
+    preparer = Processes(partial(opened_and_told, tmp_path))
+    processes = {seen(preparer.prepare(item(width), SOURCE, asked("a")))[0][1] for width in range(31, 41)}
+    assert len(list(tmp_path.iterdir())) == len(processes)
+
+
 def test_what_is_to_be_done_meanwhile_is_done_while_a_process_starts() -> None:
     done: list[str] = []
     Processes(Fragile, meanwhile=lambda: done.append("opened")).prepare(item(31), SOURCE, asked("a"))
@@ -103,7 +110,7 @@ def test_a_process_that_was_killed_by_somebody_costs_no_item(tmp_path: Path) -> 
 
 PARENT = """
 import os, sys
-from builders.preparing import Fragile
+from builders.preparing import Fragile, opened_and_told
 from fathom.captioning.preparing import Processes
 from unit.captioning.test_preparing import SOURCE, asked, item, seen
 if __name__ == "__main__":

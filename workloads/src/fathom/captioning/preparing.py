@@ -104,7 +104,7 @@ class Processes:
         """
         executor = self._running()
         try:
-            job = executor.submit(_work, self._opened, found, source, questions)
+            job = executor.submit(_work, found, source, questions)
             self._meanwhile()
             return _received(job.result())
         except BrokenProcessPool:
@@ -116,9 +116,9 @@ class Processes:
     def _prepare_alone(
         self, found: media.Media, source: AnySource, questions: Sequence[Question]
     ) -> list[Outcome]:
-        with _executor(1) as executor:
+        with self._started(1) as executor:
             try:
-                return _received(executor.submit(_work, self._opened, found, source, questions).result())
+                return _received(executor.submit(_work, found, source, questions).result())
             except BrokenProcessPool as error:
                 raise UnusableMediaError(
                     "DecoderDied",
@@ -128,8 +128,11 @@ class Processes:
     def _running(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._executor is None:
-                self._executor = _executor(at_once())
+                self._executor = self._started(at_once())
             return self._executor
+
+    def _started(self, processes: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(processes, _context(), _begin, (self._opened,))
 
     def _forget(self, executor: ProcessPoolExecutor) -> None:
         with self._lock:
@@ -141,15 +144,18 @@ def _context() -> ForkServerContext:
     return get_context("forkserver")
 
 
-def _executor(processes: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(processes, _context(), _begin)
-
-
 # ----- in a process that prepares
 
 
-def _begin() -> None:
+class _Here:
+    """What this process prepares with; opened for its first job, whose failure is then told."""
+
+    opened: Opener
+
+
+def _begin(opened: Opener) -> None:
     """Yield to all others, leave signals to the process that started us, and end when it does."""
+    _Here.opened = opened
     os.nice(_NICENESS)
     for told in (signal.SIGINT, signal.SIGTERM):
         signal.signal(told, signal.SIG_IGN)
@@ -164,18 +170,18 @@ def _end_with_parent() -> None:
 
 
 @cache
-def _engine(opened: Opener) -> Engine:
+def _engine() -> Engine:
     import torch
 
     from fathom import memory
 
     memory.keep_freed()
     torch.set_num_threads(1)
-    return opened()
+    return _Here.opened()
 
 
-def _work(opened: Opener, found: media.Media, source: AnySource, questions: Sequence[Question]) -> bytes:
-    outcomes = prepare_here(_engine(opened), found, source, questions)
+def _work(found: media.Media, source: AnySource, questions: Sequence[Question]) -> bytes:
+    outcomes = prepare_here(_engine(), found, source, questions)
     # Pickled as arrays: as tensors they would go through shared memory, of which containers have little.
     return pickle.dumps([_with_inputs(o, lambda tensor: tensor.numpy()) for o in outcomes], protocol=5)
 
