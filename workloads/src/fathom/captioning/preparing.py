@@ -153,9 +153,12 @@ class _Here:
     opened: Opener
 
 
+_here = _Here()
+
+
 def _begin(opened: Opener) -> None:
     """Yield to all others, leave signals to the process that started us, and end when it does."""
-    _Here.opened = opened
+    _here.opened = opened
     os.nice(_NICENESS)
     for told in (signal.SIGINT, signal.SIGTERM):
         signal.signal(told, signal.SIG_IGN)
@@ -177,7 +180,7 @@ def _engine() -> Engine:
 
     memory.keep_freed()
     torch.set_num_threads(1)
-    return _Here.opened()
+    return _here.opened()
 
 
 def _work(found: media.Media, source: AnySource, questions: Sequence[Question]) -> bytes:
