@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from builders.manifests import caption_job, interest_map
-from builders.seen import DIGEST, NOW, resource
+from builders.seen import DIGEST, NOW, resource, untouched
 from fathom_api import CaptionJobSpec, InterestMapSpec, InterestMapStatus
 from fathom_api.captionjob import Artifact
 from fathom_api.progress import Outcome, Progress, Verdict
 from fathom_operator.interestmap.observe import CatalogueSeen, InterestMapSeen
 from fathom_operator.kube.resources import Obj
-from fathom_operator.observation import parse_spec, parse_status
 
 #: What there is to be made, in order, without a model that describes clusters.
 STEPS: Final = ("cluster", "transitions", "plan-train", "plan-bulk", "gate", "publish")
@@ -40,18 +39,10 @@ def mapping(
 ) -> InterestMapSeen:
     """Return an InterestMap that nothing has been done for yet, its captions made."""
     obj = resource(interest_map(**changes), status, retry=retry, generation=generation)
-    spec, invalid = parse_spec(InterestMapSpec, obj)
+    seen = untouched(obj, (InterestMapSpec, InterestMapStatus), now)
+    seen["missing_claims"] = missing_claims
     return InterestMapSeen(
-        obj=obj,
-        spec=spec,
-        invalid=invalid,
-        status=parse_status(InterestMapStatus, obj),
-        now=now,
-        children={},
-        jobs=(),
-        pods=(),
-        missing_claims=missing_claims,
-        reports={},
+        **seen,
         catalogue=of or catalogue(),
         ranker=ranker,
         rival=rival,

@@ -23,7 +23,7 @@ from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.captionjob.observe import CaptionJobSeen, TeacherSeen
 from fathom_operator.interestmap.observe import InterestMapSeen
 from fathom_operator.kube.resources import Obj
-from fathom_operator.observation import jobs_in, parse_spec, parse_status
+from fathom_operator.observation import Gathered, SpecT, StatusT, jobs_in, parse_spec, parse_status
 from fathom_operator.plan import Plan, ref
 from fathom_operator.platform import Platform
 from fathom_operator.recmodel.observe import CaptionsSeen, RecModelSeen
@@ -54,6 +54,23 @@ def resource(manifest: Obj, status: Obj | None = None, *, retry: str = "", gener
     return manifest | {"apiVersion": API_VERSION, "metadata": meta, "status": status or {}}
 
 
+def untouched(obj: Obj, kinds: tuple[type[SpecT], type[StatusT]], now: datetime) -> Gathered[SpecT, StatusT]:
+    """Return what is seen of a resource that nothing has been done for yet."""
+    spec, invalid = parse_spec(kinds[0], obj)
+    return Gathered(
+        obj=obj,
+        spec=spec,
+        invalid=invalid,
+        status=parse_status(kinds[1], obj),
+        now=now,
+        children={},
+        jobs=(),
+        pods=(),
+        missing_claims=frozenset(),
+        reports={},
+    )
+
+
 def captioning(
     status: Obj | None = None,
     *,
@@ -65,18 +82,8 @@ def captioning(
 ) -> CaptionJobSeen:
     """Return a CaptionJob that nothing has been done for yet."""
     obj = resource(caption_job(**changes), status, retry=retry, generation=generation)
-    spec, invalid = parse_spec(CaptionJobSpec, obj)
     return CaptionJobSeen(
-        obj=obj,
-        spec=spec,
-        invalid=invalid,
-        status=parse_status(CaptionJobStatus, obj),
-        now=now,
-        children={},
-        jobs=(),
-        pods=(),
-        missing_claims=frozenset(),
-        reports={},
+        **untouched(obj, (CaptionJobSpec, CaptionJobStatus), now),
         teacher=teacher,
     )
 
@@ -91,18 +98,8 @@ def ranking(
 ) -> RecModelSeen:
     """Return a RecModel that nothing has been done for yet."""
     obj = resource(rec_model(**changes), status, retry=retry)
-    spec, invalid = parse_spec(RecModelSpec, obj)
     return RecModelSeen(
-        obj=obj,
-        spec=spec,
-        invalid=invalid,
-        status=parse_status(RecModelStatus, obj),
-        now=now,
-        children={},
-        jobs=(),
-        pods=(),
-        missing_claims=frozenset(),
-        reports={},
+        **untouched(obj, (RecModelSpec, RecModelStatus), now),
         captions=dict(captions or {}),
     )
 
@@ -112,18 +109,8 @@ def backfilling(
 ) -> BackfillSeen:
     """Return a Backfill that nothing has been done for yet."""
     obj = resource(backfill(**changes), status, retry=retry)
-    spec, invalid = parse_spec(BackfillSpec, obj)
     return BackfillSeen(
-        obj=obj,
-        spec=spec,
-        invalid=invalid,
-        status=parse_status(BackfillStatus, obj),
-        now=now,
-        children={},
-        jobs=(),
-        pods=(),
-        missing_claims=frozenset(),
-        reports={},
+        **untouched(obj, (BackfillSpec, BackfillStatus), now),
     )
 
 

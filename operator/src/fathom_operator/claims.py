@@ -7,6 +7,8 @@ from typing import Any, Final
 
 #: Where pods find their claims.
 ROOT: Final = "/volumes"
+#: How often a missing claim is looked for again, in seconds.
+LOOK_FOR_CLAIM: Final = 10.0
 _SCHEME: Final = "pvc://"
 
 

@@ -61,5 +61,12 @@ def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
     return next((c for c in conditions if c.type == kind), None)
 
 
+def told(conditions: Iterable[Condition]) -> tuple[str, bool]:
+    """Return what the condition Ready says, and whether the resource waits for somebody."""
+    conditions = list(conditions)
+    ready, stalled = find(conditions, ConditionType.READY), find(conditions, ConditionType.STALLED)
+    return ready.message if ready else "", stalled is not None and stalled.status == "True"
+
+
 def _shortened(message: str) -> str:
     return message if len(message) <= _MAX_MESSAGE else f"{message[: _MAX_MESSAGE - 1]}…"

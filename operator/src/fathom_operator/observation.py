@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypedDict, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,12 +16,28 @@ from fathom_operator.kube.client import Kube
 from fathom_operator.kube.resources import CLAIMS, CONFIG_MAPS, JOB_KINDS, JOBS, PODS, Obj, Resource
 from fathom_operator.owner import Owner, owner_of
 from fathom_operator.plan import Children, Key, Ref
-from fathom_operator.reports import Report
+from fathom_operator.reports import Report, Reports
+from fathom_operator.times import Clock
 from fathom_operator.views import JobView, PodView, job_view, pod_view
 
 _LONGEST_RETRY: Final = 253
 SpecT = TypeVar("SpecT", bound=BaseModel)
 StatusT = TypeVar("StatusT", bound=StatusModel)
+
+
+class Gathered(TypedDict, Generic[SpecT, StatusT]):
+    """The fields of `Seen`, which each kind adds its own to."""
+
+    obj: Obj
+    spec: SpecT | None
+    invalid: str
+    status: StatusT
+    now: datetime
+    children: Children
+    jobs: tuple[JobView, ...]
+    pods: tuple[PodView, ...]
+    missing_claims: frozenset[str]
+    reports: dict[str, Report]
 
 
 @dataclass(frozen=True)
@@ -67,6 +83,33 @@ def read(kube: Kube, resource: Resource, key: Key) -> Obj | None:
     if obj is None or "deletionTimestamp" in obj["metadata"]:
         return None
     return obj | {"apiVersion": resource.api_version, "kind": resource.kind}
+
+
+def gather(
+    kube: Kube,
+    reports: Reports,
+    clock: Clock,
+    obj: Obj,
+    kinds: tuple[type[SpecT], type[StatusT]],
+    *,
+    owns: Iterable[Resource] = (JOBS, CONFIG_MAPS),
+) -> Gathered[SpecT, StatusT]:
+    """Return what all kinds see of `obj`, by the models of its spec and status and the kinds it owns."""
+    owner = owner_of(obj)
+    children = owned(kube, owner, owns)
+    spec, invalid = parse_spec(kinds[0], obj)
+    return Gathered(
+        obj=obj,
+        spec=spec,
+        invalid=invalid,
+        status=parse_status(kinds[1], obj),
+        now=clock(),
+        children=children,
+        jobs=jobs_in(children),
+        pods=pods_of(kube, owner),
+        missing_claims=missing_claims(kube, owner.namespace, obj.get("spec", {})),
+        reports=dict(reports.of(owner.key)),
+    )
 
 
 def owned(kube: Kube, owner: Owner, resources: Iterable[Resource] = (JOBS, CONFIG_MAPS)) -> dict[Ref, Obj]:

@@ -181,3 +181,19 @@ def without_devices(template: PodTemplate) -> PodTemplate:
 
 def _variables(values: Mapping[str, str]) -> list[Obj]:
     return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def listening(model: str, port: int) -> Obj:
+    """Return what a container says that serves `model` at `port`: the port, and when it is ready.
+
+    The server's /v2/health/ready is true whatever becomes of the model; only the model's own path asks the
+    model.
+    """
+    probe = {
+        "httpGet": {"path": f"/v2/models/{model}/ready", "port": port},
+        "periodSeconds": 5,
+        "timeoutSeconds": 3,
+        "successThreshold": 1,
+        "failureThreshold": 3,
+    }
+    return {"ports": [{"containerPort": port, "protocol": "TCP"}], "readinessProbe": probe}

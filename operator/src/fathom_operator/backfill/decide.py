@@ -17,13 +17,13 @@ from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.backfill.retriever import retriever
 from fathom_operator.backfill.window import until_open
 from fathom_operator.captionjob.usage import counted
+from fathom_operator.claims import LOOK_FOR_CLAIM
 from fathom_operator.failures import Failure, why_failed
 from fathom_operator.plan import Plan
 from fathom_operator.platform import Platform
 from fathom_operator.times import text
 
 #: How often something missing is looked for again that nobody tells us of, in seconds.
-_LOOK_FOR_CLAIM: Final = 10.0
 _LOOK_FOR_KSERVE: Final = 30.0
 
 
@@ -119,9 +119,7 @@ def _missing_claims(course: Course, status: BackfillStatus) -> Plan:
         "the pvc:// URIs in the spec; work begins by itself then"
     )
     why = Failure(Reason.MISSING_CLAIM, message)
-    return finished(
-        course.seen, status, "Pending", "Stalled", why, retriever=None, look_again=_LOOK_FOR_CLAIM
-    )
+    return finished(course.seen, status, "Pending", "Stalled", why, retriever=None, look_again=LOOK_FOR_CLAIM)
 
 
 def _kserve_missing(course: Course, status: BackfillStatus) -> Plan:

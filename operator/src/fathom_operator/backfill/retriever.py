@@ -18,7 +18,7 @@ from fathom_operator.digests import full
 from fathom_operator.kube.resources import INFERENCE_SERVICES, SERVICES, Obj
 from fathom_operator.plan import Ref
 from fathom_operator.platform import Platform
-from fathom_operator.pods import claim_mounts, container, pod, predictor_env
+from fathom_operator.pods import claim_mounts, container, listening, pod, predictor_env
 
 STAGE: Final = "retrieve"
 #: The label that Jobs have their digest in; the retriever is one for the whole backfill.
@@ -99,7 +99,10 @@ def _predictor(
         env=predictor_env(),
         mounts=mounts,
     )
-    main |= {"ports": [{"containerPort": PORT, "protocol": "TCP"}], "readinessProbe": _probe(owner.name)}
+    main |= {
+        "ports": [{"containerPort": PORT, "protocol": "TCP"}],
+        "readinessProbe": listening(owner.name, PORT),
+    }
     grace = serving.termination_grace_period_seconds
     if drain := _DRAIN_SECONDS if grace is None else min(_DRAIN_SECONDS, grace):
         # Requests still come for a moment after a pod has left the Service's endpoints.
@@ -121,13 +124,3 @@ def _service(seen: BackfillSeen) -> Obj:
     return owner.child(
         SERVICES, owner.name, owner.labels(STAGE, RUN), {"spec": {"selector": selector, "ports": ports}}
     )
-
-
-def _probe(model: str) -> Obj:
-    return {
-        "httpGet": {"path": f"/v2/models/{model}/ready", "port": PORT},
-        "periodSeconds": 5,
-        "timeoutSeconds": 3,
-        "successThreshold": 1,
-        "failureThreshold": 3,
-    }

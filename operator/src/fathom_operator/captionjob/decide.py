@@ -15,14 +15,12 @@ from fathom_operator.captionjob.needs import Needs, needs
 from fathom_operator.captionjob.observe import CaptionJobSeen
 from fathom_operator.captionjob.status import States, counts_of, gathered, is_done, paced
 from fathom_operator.captionjob.usage import counted
+from fathom_operator.claims import LOOK_FOR_CLAIM
 from fathom_operator.failures import Failure, why_failed, why_waiting
 from fathom_operator.plan import Plan, Ref
 from fathom_operator.platform import Platform
 from fathom_operator.times import text
 from fathom_operator.work import Work, WorkState, state_of, superfluous
-
-#: How often a missing claim is looked for again, in seconds.
-_LOOK_FOR_CLAIM: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -205,7 +203,7 @@ def _missing_claims(course: _Course, status: CaptionJobStatus) -> Plan:
     )
     why = Failure(Reason.MISSING_CLAIM, message)
     plan = finished(course.seen, _at_rest(status, "Pending"), "Stalled", why)
-    return replace(plan, look_again=_LOOK_FOR_CLAIM)
+    return replace(plan, look_again=LOOK_FOR_CLAIM)
 
 
 def _at_rest(status: CaptionJobStatus, stage: Stage) -> CaptionJobStatus:

@@ -5,22 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from fathom_api import CaptionJobSpec, CaptionJobStatus, ConditionType
+from fathom_api import CaptionJobSpec, CaptionJobStatus
 from fathom_api.captionjob import Artifact
-from fathom_operator.conditions import find
+from fathom_operator.conditions import told
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.resources import CAPTION_JOBS, Obj
-from fathom_operator.observation import (
-    Seen,
-    jobs_in,
-    missing_claims,
-    owned,
-    parse_spec,
-    parse_status,
-    pods_of,
-    read,
-)
-from fathom_operator.owner import owner_of
+from fathom_operator.observation import Seen, gather, parse_status, read
 from fathom_operator.plan import Key
 from fathom_operator.reports import Reports
 from fathom_operator.times import Clock
@@ -58,20 +48,8 @@ def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> CaptionJobS
     obj = read(kube, CAPTION_JOBS, key)
     if obj is None:
         return None
-    owner = owner_of(obj)
-    children = owned(kube, owner)
-    spec, invalid = parse_spec(CaptionJobSpec, obj)
     return CaptionJobSeen(
-        obj=obj,
-        spec=spec,
-        invalid=invalid,
-        status=parse_status(CaptionJobStatus, obj),
-        now=clock(),
-        children=children,
-        jobs=jobs_in(children),
-        pods=pods_of(kube, owner),
-        missing_claims=missing_claims(kube, key.namespace, obj.get("spec", {})),
-        reports=dict(reports.of(key)),
+        **gather(kube, reports, clock, obj, (CaptionJobSpec, CaptionJobStatus)),
         teacher=_teacher(kube, key.namespace, obj),
     )
 
@@ -79,15 +57,14 @@ def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> CaptionJobS
 def teacher_seen(obj: Obj, chain: tuple[str, ...] = ()) -> TeacherSeen:
     """Return what a CaptionJob wants to know of the one whose model it uses."""
     status = parse_status(CaptionJobStatus, obj)
-    ready = find(status.conditions, ConditionType.READY)
-    stalled = find(status.conditions, ConditionType.STALLED)
+    message, stalled = told(status.conditions)
     return TeacherSeen(
         name=obj["metadata"]["name"],
         teaches="fineTune" in obj.get("spec", {}),
         model=status.fine_tune.model if status.fine_tune else None,
         stage=status.stage,
-        message=ready.message if ready else "",
-        stalled=stalled is not None and stalled.status == "True",
+        message=message,
+        stalled=stalled,
         chain=chain,
     )
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from fathom_api import InterestMapSpec, InterestMapStatus, Reason
 from fathom_api.interestmap import Stage
+from fathom_operator.claims import LOOK_FOR_CLAIM
 from fathom_operator.conditions import State
 from fathom_operator.failures import Failure, why_failed, why_waiting
 from fathom_operator.interestmap import publish, runs
@@ -24,9 +25,6 @@ from fathom_operator.plan import Key, Plan, Ref
 from fathom_operator.platform import Platform
 from fathom_operator.times import soonest, text
 from fathom_operator.work import Work, parts_of, superfluous
-
-#: How often a missing claim is looked for again, in seconds.
-_LOOK_FOR_CLAIM: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -222,7 +220,7 @@ def _missing_claims(seen: InterestMapSeen, status: InterestMapStatus) -> Want:
         "pvc:// URIs in the spec; work begins by itself then"
     )
     why = Failure(Reason.MISSING_CLAIM, message)
-    return Want(status, "Pending", why, "Stalled", look_again=_LOOK_FOR_CLAIM)
+    return Want(status, "Pending", why, "Stalled", look_again=LOOK_FOR_CLAIM)
 
 
 def _no_catalogue(seen: InterestMapSeen, spec: InterestMapSpec) -> Plan:

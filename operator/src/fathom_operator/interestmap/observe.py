@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fathom_api import CaptionJobSpec, CaptionJobStatus, ConditionType, InterestMapSpec, InterestMapStatus
+from fathom_api import CaptionJobSpec, CaptionJobStatus, InterestMapSpec, InterestMapStatus
 from fathom_api.captionjob import Artifact
-from fathom_operator.conditions import find
+from fathom_operator.conditions import told
 from fathom_operator.interestmap.guiding import guide_of
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.resources import CAPTION_JOBS, INTEREST_MAPS, REC_MODELS, Obj
-from fathom_operator.observation import (
-    Seen,
-    jobs_in,
-    missing_claims,
-    owned,
-    parse_spec,
-    parse_status,
-    pods_of,
-    read,
-)
-from fathom_operator.owner import owner_of
+from fathom_operator.observation import Seen, gather, parse_spec, parse_status, read
 from fathom_operator.plan import Key
 from fathom_operator.reports import Reports
 from fathom_operator.times import Clock
@@ -59,20 +49,10 @@ def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> InterestMap
     obj = read(kube, INTEREST_MAPS, key)
     if obj is None:
         return None
-    owner = owner_of(obj)
-    children = owned(kube, owner)
-    spec, invalid = parse_spec(InterestMapSpec, obj)
+    found = gather(kube, reports, clock, obj, (InterestMapSpec, InterestMapStatus))
+    spec = found["spec"]
     return InterestMapSeen(
-        obj=obj,
-        spec=spec,
-        invalid=invalid,
-        status=parse_status(InterestMapStatus, obj),
-        now=clock(),
-        children=children,
-        jobs=jobs_in(children),
-        pods=pods_of(kube, owner),
-        missing_claims=missing_claims(kube, key.namespace, obj.get("spec", {})),
-        reports=dict(reports.of(key)),
+        **found,
         catalogue=_catalogue(kube, key.namespace, spec),
         ranker=_ranker(kube, key.namespace, spec),
         rival=_rival(kube, key, spec),
@@ -83,16 +63,15 @@ def catalogue_seen(obj: Obj) -> CatalogueSeen:
     """Return what an InterestMap wants to know of a CaptionJob."""
     spec, _ = parse_spec(CaptionJobSpec, obj)
     status = parse_status(CaptionJobStatus, obj)
-    ready = find(status.conditions, ConditionType.READY)
-    stalled = find(status.conditions, ConditionType.STALLED)
+    message, stalled = told(status.conditions)
     return CatalogueSeen(
         name=obj["metadata"]["name"],
         spec=spec,
         captions=status.captions if spec else None,
         model=status.run.model,
         stage=status.stage,
-        message=ready.message if ready else "",
-        stalled=stalled is not None and stalled.status == "True",
+        message=message,
+        stalled=stalled,
     )
 
 

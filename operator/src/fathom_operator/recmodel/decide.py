@@ -13,6 +13,7 @@ from typing import Final
 from fathom_api import Reason, RecModelSpec, RecModelStatus
 from fathom_api.recmodel import Rejection, Stage, Version
 from fathom_operator.analysis.decide import Command
+from fathom_operator.claims import LOOK_FOR_CLAIM
 from fathom_operator.conditions import State
 from fathom_operator.failures import Failure
 from fathom_operator.plan import Plan, Ref
@@ -35,7 +36,6 @@ from fathom_operator.times import soonest, text
 from fathom_operator.work import Work
 
 #: How often something missing is looked for again that nobody tells us of, in seconds.
-_LOOK_FOR_CLAIM: Final = 10.0
 _LOOK_FOR_MODE: Final = 30.0
 
 
@@ -184,7 +184,7 @@ def _missing_claims(seen: RecModelSeen, status: RecModelStatus) -> Want:
         "pvc:// URIs in the spec; training begins by itself then"
     )
     why = Failure(Reason.MISSING_CLAIM, message)
-    return Want(status, "Pending", why, "Stalled", look_again=_LOOK_FOR_CLAIM)
+    return Want(status, "Pending", why, "Stalled", look_again=LOOK_FOR_CLAIM)
 
 
 def _rejection(

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from fathom_api import CaptionJobStatus, ConditionType, RecModelSpec, RecModelStatus
+from fathom_api import CaptionJobStatus, RecModelSpec, RecModelStatus
 from fathom_api.captionjob import FeatureArtifact
 from fathom_api.recmodel import Rollout
-from fathom_operator.conditions import find
+from fathom_operator.conditions import told
 from fathom_operator.interestmap.guiding import Guide, guide_of
 from fathom_operator.kube.client import Kube
 from fathom_operator.kube.resources import (
@@ -31,16 +31,7 @@ from fathom_operator.kube.resources import (
     TRAINING_RUNTIMES,
     Obj,
 )
-from fathom_operator.observation import (
-    Seen,
-    jobs_in,
-    missing_claims,
-    owned,
-    parse_spec,
-    parse_status,
-    pods_of,
-    read,
-)
+from fathom_operator.observation import Seen, gather, parse_status, read
 from fathom_operator.owner import Owner, owner_of
 from fathom_operator.plan import Key, Ref
 from fathom_operator.recmodel import checks, record
@@ -48,7 +39,7 @@ from fathom_operator.recmodel.checks import Checks
 from fathom_operator.recmodel.evidence import Evidences, Shown, side
 from fathom_operator.recmodel.gateways import GatewayView, gateway_view, ready_endpoints
 from fathom_operator.recmodel.secrets import tokens
-from fathom_operator.recmodel.services import RevisionView, ServiceView, revision_view, service_view
+from fathom_operator.recmodel.services import RevisionView, ServiceView, revision_view, services_in
 from fathom_operator.reports import Reports
 from fathom_operator.times import Clock
 from fathom_operator.views import JobView, PodView
@@ -110,34 +101,23 @@ def observe(
     if obj is None:
         evidences.forget(key)
         return None
-    owner = owner_of(obj)
-    children = owned(kube, owner, _OWNED)
-    spec, invalid = parse_spec(RecModelSpec, obj)
+    found = gather(kube, reports, clock, obj, (RecModelSpec, RecModelStatus), owns=_OWNED)
+    owner, children, spec, status = owner_of(obj), found["children"], found["spec"], found["status"]
     revisions = kube.items(REVISIONS, key.namespace, owner.selector) if _knative(spec) else []
-    status, pods = parse_status(RecModelStatus, obj), pods_of(kube, owner)
     rollout = spec.serving.rollout if spec and spec.serving else Rollout()
     kept = children.get(Ref(CONFIG_MAPS.kind, record.record_name(owner.name)))
     lacking = _not_installed(kube, spec)
     reads = tokens(kube, key.namespace)
-    shown = evidences.look(key, rollout, status, pods, clock(), record=kept, tokens=reads)
-    every = jobs_in(children)
-    checking = tuple(job for job in every if job.stage == checks.STAGE)
-    if (step := checks_of(owner, rollout, status, pods)) is not None:
-        shown = replace(shown, said={**shown.said, **step.said(checking, pods)})
+    shown = evidences.look(key, rollout, status, found["pods"], found["now"], record=kept, tokens=reads)
+    checking = tuple(job for job in found["jobs"] if job.stage == checks.STAGE)
+    found["jobs"] = tuple(job for job in found["jobs"] if job.stage != checks.STAGE)
+    if (step := checks_of(owner, rollout, status, found["pods"])) is not None:
+        shown = replace(shown, said={**shown.said, **step.said(checking, found["pods"])})
     guide = _guide(kube, key, spec)
     return RecModelSeen(
-        obj=obj,
-        spec=spec,
-        invalid=invalid,
-        status=status,
-        now=clock(),
-        children=children,
-        jobs=tuple(job for job in every if job.stage != checks.STAGE),
-        pods=pods,
-        missing_claims=missing_claims(kube, key.namespace, obj.get("spec", {})),
-        reports=dict(reports.of(key)),
+        **found,
         captions={name: _captions(kube, key.namespace, name) for name in _names(spec)},
-        services={r.name: service_view(o) for r, o in children.items() if r.kind == INFERENCE_SERVICES.kind},
+        services=services_in(children),
         revisions={revision["metadata"]["name"]: revision_view(revision) for revision in revisions},
         gateways=_gateways(kube, key.namespace, spec),
         endpoints=_endpoints(kube, owner, spec, children),
@@ -165,14 +145,13 @@ def checks_of(
 def captions_seen(obj: Obj) -> CaptionsSeen:
     """Return what a RecModel wants to know of a CaptionJob."""
     status = parse_status(CaptionJobStatus, obj)
-    ready = find(status.conditions, ConditionType.READY)
-    stalled = find(status.conditions, ConditionType.STALLED)
+    message, stalled = told(status.conditions)
     return CaptionsSeen(
         name=obj["metadata"]["name"],
         stage=status.stage,
         features=status.features,
-        message=ready.message if ready else "",
-        stalled=stalled is not None and stalled.status == "True",
+        message=message,
+        stalled=stalled,
     )
 
 

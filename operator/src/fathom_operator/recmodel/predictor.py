@@ -10,7 +10,7 @@ from fathom_operator.claims import claims_in
 from fathom_operator.kube.resources import INFERENCE_SERVICES, SERVICES, Obj
 from fathom_operator.owner import Owner
 from fathom_operator.platform import Platform
-from fathom_operator.pods import claim_mounts, container, pod, predictor_env
+from fathom_operator.pods import claim_mounts, container, listening, pod, predictor_env
 
 STAGE: Final = "serve"
 #: Where the ranker finds the folder that says which table of interests it guides by.
@@ -138,22 +138,13 @@ def _predictor(
         env=[*predictor_env(), *([{"name": ENV_GUIDE, "value": guide}] if guide else [])],
         mounts=mounts,
     )
-    main |= {"ports": [{"containerPort": PORT, "protocol": "TCP"}], "readinessProbe": _probe(owner.name)}
+    main |= {
+        "ports": [{"containerPort": PORT, "protocol": "TCP"}],
+        "readinessProbe": listening(owner.name, PORT),
+    }
     return {
         **_scaled(serving),
         "labels": owner.labels(STAGE, version.name),
         "annotations": {Annotations.DIGEST: version.digest or ""},
         **pod(serving, main, volumes),
-    }
-
-
-def _probe(model: str) -> Obj:
-    # The server's /v2/health/ready is true whatever becomes of the model; only the model's own path asks the
-    # model.
-    return {
-        "httpGet": {"path": f"/v2/models/{model}/ready", "port": PORT},
-        "periodSeconds": 5,
-        "timeoutSeconds": 3,
-        "successThreshold": 1,
-        "failureThreshold": 3,
     }

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fathom_api import Annotations, Labels
-from fathom_operator.kube.resources import Obj
+from fathom_operator.kube.resources import INFERENCE_SERVICES, Obj
+from fathom_operator.plan import Children
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ def service_view(obj: Obj) -> ServiceView:
         rolled_out=component.get("latestRolledoutRevision"),
         traffic=traffic,
     )
+
+
+def services_in(children: Children) -> dict[str, ServiceView]:
+    """Return the InferenceServices among `children`, by name."""
+    return {r.name: service_view(o) for r, o in children.items() if r.kind == INFERENCE_SERVICES.kind}
 
 
 def revision_view(obj: Obj) -> RevisionView:
