@@ -49,6 +49,13 @@ _SERVICE_NAME = validation(
     "the name must begin with a letter and hold only a-z, 0-9 and -: the names of Services are made from it",
 )
 _READY = ".status.conditions[?(@.type=='Ready')]"
+#: The last columns of every kind.
+_CONDITION_AND_AGE = (
+    column("Ready", f"{_READY}.status"),
+    column("Reason", f"{_READY}.reason", wide=True),
+    column("Message", f"{_READY}.message", wide=True),
+    column("Age", ".metadata.creationTimestamp", "date"),
+)
 
 
 @dataclass(frozen=True)
@@ -91,10 +98,7 @@ CAPTION_JOB = Kind(
         column("Reused", ".status.items.reused", "integer", wide=True),
         column("Vocabulary", ".status.features.vocabularySize", "integer", wide=True),
         column("Coverage", ".status.features.coverage", "number", wide=True),
-        column("Ready", f"{_READY}.status"),
-        column("Reason", f"{_READY}.reason", wide=True),
-        column("Message", f"{_READY}.message", wide=True),
-        column("Age", ".metadata.creationTimestamp", "date"),
+        *_CONDITION_AND_AGE,
     ),
     object_rules=(
         _NAME,
@@ -133,10 +137,7 @@ REC_MODEL = Kind(
         column("Since", ".status.stable.promotedAt", "date", wide=True, description="Age of what is served."),
         column("Next-retrain", ".status.nextRetrain", wide=True),
         column("URL", ".status.url", wide=True),
-        column("Ready", f"{_READY}.status"),
-        column("Reason", f"{_READY}.reason", wide=True),
-        column("Message", f"{_READY}.message", wide=True),
-        column("Age", ".metadata.creationTimestamp", "date"),
+        *_CONDITION_AND_AGE,
     ),
     object_rules=(
         _NAME,
@@ -176,10 +177,7 @@ BACKFILL = Kind(
         column("Estimate", ".status.estimate.cost", wide=True, description="What moving will cost."),
         column("Cost", ".status.usage.estimatedCost", wide=True, description="So far."),
         column("URL", ".status.url", wide=True),
-        column("Ready", f"{_READY}.status"),
-        column("Reason", f"{_READY}.reason", wide=True),
-        column("Message", f"{_READY}.message", wide=True),
-        column("Age", ".metadata.creationTimestamp", "date"),
+        *_CONDITION_AND_AGE,
     ),
     object_rules=(
         _NAME,
@@ -212,10 +210,7 @@ INTEREST_MAP = Kind(
         column("Table", ".status.table.name", description="The table served."),
         column("Refreshed", ".status.lastRefresh", "date", wide=True),
         column("Next-refresh", ".status.nextRefresh", wide=True),
-        column("Ready", f"{_READY}.status"),
-        column("Reason", f"{_READY}.reason", wide=True),
-        column("Message", f"{_READY}.message", wide=True),
-        column("Age", ".metadata.creationTimestamp", "date"),
+        *_CONDITION_AND_AGE,
     ),
     object_rules=(_NAME, _POD_NAME),
 )
