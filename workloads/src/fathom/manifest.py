@@ -81,3 +81,13 @@ def verify(folder: Location) -> Manifest:
     if digest_files(folder, (folder / f for f in manifest.files)) != manifest.digest:
         raise InvalidInputError("Damaged", f"{folder}: content differs from its manifest; make it again")
     return manifest
+
+
+def unchanged(folder: Location, made_from: dict[str, str]) -> Manifest | None:
+    """Return the manifest of `folder` if it was made from the same and is whole."""
+    try:
+        if (found := read(folder)) is not None and found.made_from == made_from:
+            return verify(folder)
+    except InvalidInputError:
+        return None  # Damaged: it is made again, which is what its error would ask for.
+    return None

@@ -78,7 +78,7 @@ def write(task: FeaturiseTask, root: Location, captions: Run) -> Outcome:
     strategies = {name: _strategy(task, root, name) for name in captions.aspects}
     for name, strategy in strategies.items():
         made_from |= {f"{name}/{key}": value for key, value in strategy.identity().items()}
-    done = _finished(folder, made_from)
+    done = manifest.unchanged(folder, made_from)
     if done is None:
         done = _make(folder, task, captions, strategies, made_from)
     reports = {
@@ -115,16 +115,6 @@ def _checkpoint(task: FeaturiseTask, root: Location) -> str:
         # The small model exists only as what fine-tuning made of it.
         return str(root / "model")
     return name if scheme == "hf" else str(storage.resolve(task.model.uri))
-
-
-def _finished(folder: Location, made_from: dict[str, str]) -> manifest.Manifest | None:
-    """Return the manifest of `folder` if it was made from the same and is whole."""
-    try:
-        if (found := manifest.read(folder)) is not None and found.made_from == made_from:
-            return manifest.verify(folder)
-    except InvalidInputError:
-        return None  # Damaged: it is made again, which is what its error would ask for.
-    return None
 
 
 def _make(

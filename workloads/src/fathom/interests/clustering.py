@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fathom import storage
+from fathom import manifest, storage
 from fathom.captioning.store.captions import Captions
 from fathom.errors import InvalidInputError
 from fathom.features import stopwords
@@ -32,7 +32,7 @@ def cluster(task: ClusterTask) -> Outcome:
     found = reading.events(task.interactions)
     previous = reading.digest(task.previous) if task.previous else ""
     made_from = identity(task, captions=str(len(captions)), events=str(len(found)), previous=previous)
-    if reading.sealed(folder, made_from) is None:
+    if manifest.unchanged(folder, made_from) is None:
         with reporter() as report:
             report.update(Progress(total=3))
             early = found.time <= reading.cut(found, task.interactions.validation)

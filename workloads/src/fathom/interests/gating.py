@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
-from fathom import storage
+from fathom import manifest, storage
 from fathom.interests import reading
 from fathom.progress import reporter
 from fathom.report import interests as report
@@ -53,7 +53,7 @@ def gate(task: GateTask) -> Outcome:
         verdicts = judged(task.gates, measured)
         folder, made_from = storage.resolve(task.output), _made_from(task)
         # Other gates judge the same table, which may be served: it is not written again.
-        if reading.sealed(folder, made_from) is None:
+        if manifest.unchanged(folder, made_from) is None:
             table.write(folder, made_from)
         _write(task, measured, verdicts)
         told.update(Progress(total=4, done=3))

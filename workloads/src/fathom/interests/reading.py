@@ -18,7 +18,6 @@ from fathom.serendipity.events import Events
 from fathom.serendipity.planner import LanguagePlanner
 from fathom.serendipity.planning import Decoding, Pair
 from fathom.serendipity.prompts import Style
-from fathom.storage import Location
 from fathom_api.interest_tasks import AnyInteractions, AnyPlanner
 from fathom_api.meta import ApiModel
 from fathom_api.progress import Outcome, Progress
@@ -106,16 +105,6 @@ def identity(task: ApiModel, **digests: str) -> dict[str, str]:
     document = {key: value for key, value in task.document().items() if key != "output"}
     told = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     return {"task": told, **digests}
-
-
-def sealed(folder: Location, made_from: dict[str, str]) -> manifest.Manifest | None:
-    """Return the manifest of `folder` if it is whole and was made from the same."""
-    try:
-        if (found := manifest.read(folder)) is not None and found.made_from == made_from:
-            return manifest.verify(folder)
-    except InvalidInputError:
-        return None  # Damaged: it is made again, which is what its error would ask for.
-    return None
 
 
 def outcome(uri: str, made: str, *, done: int = 1, **metrics: float) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fathom import storage
+from fathom import manifest, storage
 from fathom.interests import reading
 from fathom.interests.reading import identity, outcome
 from fathom.progress import reporter
@@ -26,7 +26,7 @@ def transitions(task: TransitionsTask) -> Outcome:
     clusters = reading.clusters(task.clusters, None)
     found = reading.events(task.interactions)
     made_from = identity(task, clusters=reading.digest(task.clusters), events=str(len(found)))
-    if reading.sealed(folder, made_from) is None:
+    if manifest.unchanged(folder, made_from) is None:
         with reporter() as report:
             report.update(Progress(total=len(found)))
             every = library.consecutive(library.journeys(found, clusters))

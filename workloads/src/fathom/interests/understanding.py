@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fathom import storage
+from fathom import manifest, storage
 from fathom.captioning import engines, media
 from fathom.captioning.engines import Answer, Engine, Question
 from fathom.captioning.media import Clip
@@ -56,7 +56,7 @@ def understand(task: UnderstandTask) -> Outcome:
     engine = engines.open_engine(model)
     made_from = identity(task, clusters=reading.digest(task.clusters), model=engine.digest)
     reused = 0
-    if reading.sealed(folder, made_from) is None:
+    if manifest.unchanged(folder, made_from) is None:
         said: dict[int, str] = {}
         with reporter() as report:
             for shown in _shown(task, clusters):
