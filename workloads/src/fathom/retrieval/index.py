@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from fathom.retrieval import centroids
 from fathom.retrieval.lists import Block, Items, Partition, nearest
-from fathom.retrieval.merging import Hit, Queries, unit
+from fathom.retrieval.merging import Hit, Queries, search_each, unit
 from fathom.retrieval.names import Names, Numbers
-from fathom.retrieval.parts import Floats, Space, SpaceName
+from fathom.retrieval.parts import SPACES, Floats, Space, SpaceName
 
 #: Up to so many items every vector is compared.
 EXACT_MOST: Final = 100_000
@@ -30,7 +30,6 @@ BLOCK_ROWS: Final = 1_024
 #: Of the lists, how many a step may touch; fewer than STEP_LEAST are not worth a snapshot.
 _STEP_SHARE: Final = 50
 _STEP_LEAST: Final = 8
-_SIDES: Final[tuple[SpaceName, SpaceName]] = ("old", "new")
 Batch = tuple[Numbers, Floats]
 
 
@@ -61,7 +60,7 @@ class Index:
         self._spaces = spaces
         self._lists = centroids.lists_for(items) if items > exact_most else 0
         self._probes = probes or default_probes(self._lists)
-        self._snapshot = Snapshot(*(Partition(spaces[side].dim, None, ()) for side in _SIDES))
+        self._snapshot = Snapshot(*(Partition(spaces[side].dim, None, ()) for side in SPACES))
         self._writing = threading.Lock()
         # Where each item is: the space's number, -1 for nowhere, and the list in it.
         self._side: NDArray[np.int8] = np.zeros(0, np.int8)
@@ -84,17 +83,14 @@ class Index:
     def search(self, queries: Queries, k: int) -> list[list[Hit]]:
         """Return for each query the `k` most similar items of each space, and what equals the last one."""
         snapshot = self._snapshot
-        found: list[list[Hit]] = []
-        for side in _SIDES:
-            vectors = queries.of(side)
-            if vectors is None:
-                continue
-            found = found or [[] for _ in vectors]
-            for hits, vector in zip(found, vectors, strict=True):
-                items, scores = snapshot.of(side).search(vector, k, self._probes)
+
+        def ask(space: SpaceName, vectors: Floats) -> Iterator[Iterator[Hit]]:
+            for vector in vectors:
+                items, scores = snapshot.of(space).search(vector, k, self._probes)
                 ids = self.names.take(items.tolist())
-                hits.extend(Hit(name, score, side) for name, score in zip(ids, scores.tolist(), strict=True))
-        return found
+                yield (Hit(name, score, space) for name, score in zip(ids, scores.tolist(), strict=True))
+
+        return search_each(queries, ask)
 
     def load(self, space: SpaceName, read: Callable[[], Iterator[Batch]]) -> None:
         """Fill a space with what `read` yields whenever called: items of `names` and their vectors."""
@@ -122,13 +118,13 @@ class Index:
     def _step(self, space: SpaceName, items: Items, vectors: Floats) -> None:
         """Move a few items, in one instant for those who search."""
         partitions: dict[SpaceName, Partition] = {}
-        for number, side in enumerate(_SIDES):
+        for number, side in enumerate(SPACES):
             leaving = items[self._side[items] == number]
             if len(leaving):
                 partitions[side] = _without(self._snapshot.of(side), leaving, self._list[leaving])
         into, places = _with_rows(partitions.get(space, self._snapshot.of(space)), items, vectors)
         self._snapshot = _with(self._snapshot, {**partitions, space: into})
-        self._side[items], self._list[items] = _SIDES.index(space), places
+        self._side[items], self._list[items] = SPACES.index(space), places
 
     def _divide(self, space: SpaceName) -> None:
         """Give a space centroids as soon as it has enough vectors to learn them from."""
@@ -176,7 +172,7 @@ class Index:
             seen += len(numbers)
             places = rows // BLOCK_ROWS if middle is None else nearest(unit(vectors), middle)
             found.append(places.astype(np.int32))
-            self._side[numbers], self._list[numbers] = _SIDES.index(space), found[-1]
+            self._side[numbers], self._list[numbers] = SPACES.index(space), found[-1]
         placed = np.concatenate(found)
         lists = -(-seen // BLOCK_ROWS) if middle is None else len(middle)
         return np.bincount(placed, minlength=lists).tolist(), placed

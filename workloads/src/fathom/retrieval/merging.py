@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
 
-from fathom.retrieval.parts import Floats, Space, SpaceName
+from fathom.retrieval.parts import SPACES, Floats, Space, SpaceName
 
 _FUSION: Final = 60
 _ALL: Final = 2**31
@@ -54,6 +54,21 @@ class Store(Protocol):
         ...
 
 
+def search_each(
+    queries: Queries, ask: Callable[[SpaceName, Floats], Iterable[Iterable[Hit]]]
+) -> list[list[Hit]]:
+    """Return for each query what `ask` finds in each space that the queries could be brought into."""
+    found: list[list[Hit]] = []
+    for space in SPACES:
+        vectors = queries.of(space)
+        if vectors is None or not len(vectors):
+            continue
+        found = found or [[] for _ in vectors]
+        for hits, more in zip(found, ask(space, vectors), strict=True):
+            hits.extend(more)
+    return found
+
+
 def merged(hits: Iterable[Hit], k: int) -> list[Hit]:
     """Return the `k` best of `hits` by score, of equals those with the lower id first.
 
@@ -77,7 +92,7 @@ def ranked(hits: Sequence[Hit]) -> list[Hit]:
     Reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009).
     """
     found: list[Hit] = []
-    for space in ("old", "new"):
+    for space in SPACES:
         own = merged((hit for hit in hits if hit.space == space), _ALL)
         found += [replace(hit, score=1 / (_FUSION + rank)) for rank, hit in enumerate(own, 1)]
     return found

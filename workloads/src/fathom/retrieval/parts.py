@@ -21,6 +21,8 @@ from fathom_api.meta import StatusModel
 pc: Any = pyarrow.compute
 Floats = NDArray[np.float32]
 SpaceName = Literal["old", "new"]
+#: Both, in the order in which they are searched.
+SPACES: Final[tuple[SpaceName, SpaceName]] = ("old", "new")
 #: Where a part says what it is, among Parquet's key-value metadata.
 KEY: Final = b"fathom"
 _COLUMNS: Final = ["id", "version", "vector"]

@@ -14,7 +14,7 @@ from fathom.backfill.fitting import fit as learn
 from fathom.backfill.fitting import parted
 from fathom.backfill.stages.folders import Floats, Folders, Order, Pairs
 from fathom.backfill.stages.items import Items, numbers
-from fathom.backfill.stages.pair import Opened, old_vectors
+from fathom.backfill.stages.pair import Opened, old_encoder, old_vectors
 from fathom.backfill.stages.queries import read as read_queries
 from fathom.errors import InvalidInputError
 from fathom.progress import Reporter
@@ -122,13 +122,9 @@ def _ordered(
 
 
 def _old_queries(task: BackfillFitTask, gallery: Gallery, open_encoder: Opened) -> Floats:
-    encoder = open_encoder(task.from_.model)
-    if encoder.dim != gallery.info.old.dim:
-        raise InvalidInputError(
-            "WrongShape",
-            f"{task.from_.model} makes vectors of {encoder.dim} components, the old embeddings have "
-            f"{gallery.info.old.dim}: correct spec.from.model, or take another order",
-        )
+    encoder = old_encoder(
+        task.from_.model, gallery, open_encoder, "correct spec.from.model, or take another order"
+    )
     if task.probes is None:
         raise InvalidInputError("NoProbes", "order QueryBoundary needs queries; give some in probes")
     return read_queries(task.probes, encoder).vectors

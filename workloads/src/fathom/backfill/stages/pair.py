@@ -135,3 +135,19 @@ def _paired(source: _Source, gallery: Gallery, encoder: Encoder) -> Pairs:
         )
     ids, old = old_vectors(gallery, new)
     return Pairs(ids, [rows[item_id] for item_id in ids], old, np.stack([new[item_id] for item_id in ids]))
+
+
+def old_encoder(model: str, gallery: Gallery, open_encoder: Opened, fix: str) -> Encoder:
+    """Return the encoder of the gallery's old model; `fix` says what to do where it is another one.
+
+    Raises:
+        InvalidInputError: its vectors are not as wide as the gallery's.
+    """
+    encoder = open_encoder(model)
+    if encoder.dim != gallery.info.old.dim:
+        raise InvalidInputError(
+            "WrongShape",
+            f"{model} makes vectors of {encoder.dim} components, the old embeddings have "
+            f"{gallery.info.old.dim}: {fix}",
+        )
+    return encoder

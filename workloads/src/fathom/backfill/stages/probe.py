@@ -16,11 +16,10 @@ from fathom.backfill.compatibility import Compatibility
 from fathom.backfill.metrics import negative_flip_rate
 from fathom.backfill.stages.folders import Floats, Folders, Order
 from fathom.backfill.stages.move import opened
-from fathom.backfill.stages.pair import Opened
+from fathom.backfill.stages.pair import Opened, old_encoder
 from fathom.backfill.stages.queries import Queries
 from fathom.backfill.stages.queries import read as read_queries
 from fathom.captioning.stopping import Stop
-from fathom.errors import InvalidInputError
 from fathom.progress import Reporter
 from fathom.retrieval.gallery import Gallery, chunk_part
 from fathom_api.backfill_tasks import BackfillProbeTask
@@ -66,13 +65,7 @@ def _probes(
     task: BackfillProbeTask, folders: Folders, gallery: Gallery, order: Order, open_encoder: Opened
 ) -> Probes:
     """Return the queries by both models: the old one's are what people have got until today."""
-    old = open_encoder(task.from_.model)
-    if old.dim != gallery.info.old.dim:
-        raise InvalidInputError(
-            "WrongShape",
-            f"{task.from_.model} makes vectors of {old.dim} components, the old embeddings have "
-            f"{gallery.info.old.dim}: correct from.model",
-        )
+    old = old_encoder(task.from_.model, gallery, open_encoder, "correct from.model")
     before = read_queries(task.probes, old).vectors
     encoder = open_encoder(task.to.model)
     compatibility = opened(folders, gallery, encoder)

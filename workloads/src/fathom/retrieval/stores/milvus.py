@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pyarrow as pa
@@ -12,11 +12,10 @@ from pymilvus import DataType, MilvusClient
 
 from fathom.errors import InvalidInputError
 from fathom.retrieval.errors import MixedModelsError
-from fathom.retrieval.merging import Hit, Queries, unit
-from fathom.retrieval.parts import Floats, Space, SpaceName
+from fathom.retrieval.merging import Hit, Queries, search_each, unit
+from fathom.retrieval.parts import SPACES, Floats, Space, SpaceName
 from fathom.retrieval.stores import BATCH_ROWS, GRACE_SECONDS, OVER_FETCH, REQUEST_SECONDS
 
-_SPACES: Final[tuple[SpaceName, SpaceName]] = ("old", "new")
 _ID_BYTES: Final = 512
 
 
@@ -44,7 +43,7 @@ class MilvusStore:
         """
         self._client, self._name, self._pause = client, name, pause
         self._spaces: dict[SpaceName, Space] = {"old": old, "new": new}
-        for side in _SPACES:
+        for side in SPACES:
             self._prepare(side)
 
     def space(self, name: SpaceName) -> Space:
@@ -61,22 +60,18 @@ class MilvusStore:
         Raises:
             MixedModelsError: a row's vector is of another model than its space.
         """
-        found: list[list[Hit]] = []
-        for side in _SPACES:
-            vectors = queries.of(side)
-            if vectors is None or not len(vectors):
-                continue
-            found = found or [[] for _ in vectors]
+
+        def ask(space: SpaceName, vectors: Floats) -> Iterator[Iterator[Hit]]:
             answers: Any = self._client.search(
-                self._collection(side),
+                self._collection(space),
                 vectors.tolist(),
                 limit=k + OVER_FETCH,
                 output_fields=["model"],
                 consistency_level="Strong",
             )
-            for hits, answer in zip(found, answers, strict=True):
-                hits.extend(self._hit(row, side) for row in answer)
-        return found
+            return ((self._hit(row, space) for row in answer) for answer in answers)
+
+        return search_each(queries, ask)
 
     def put(self, space: SpaceName, ids: pa.StringArray, vectors: Floats) -> None:
         """Have items in `space` and, in the end, nowhere else.

@@ -17,11 +17,10 @@ from qdrant_client import QdrantClient, models
 
 from fathom.errors import InvalidInputError
 from fathom.retrieval.errors import MixedModelsError
-from fathom.retrieval.merging import Hit, Queries, unit
-from fathom.retrieval.parts import Floats, Space, SpaceName
+from fathom.retrieval.merging import Hit, Queries, search_each, unit
+from fathom.retrieval.parts import SPACES, Floats, Space, SpaceName
 from fathom.retrieval.stores import BATCH_ROWS, GRACE_SECONDS, OVER_FETCH, REQUEST_SECONDS
 
-_SPACES: Final[tuple[SpaceName, SpaceName]] = ("old", "new")
 _ID: Final = "item_id"
 #: Points have UUIDs or numbers: an item's id becomes one in this namespace.
 _NAMESPACE: Final = uuid.UUID("6f0b5f6e-0f7a-5c57-9d1c-0c5e6a1f0c11")
@@ -72,22 +71,18 @@ class QdrantStore:
         Raises:
             MixedModelsError: a point's vector is of another model than its space.
         """
-        found: list[list[Hit]] = []
-        for side in _SPACES:
-            vectors = queries.of(side)
-            if vectors is None or not len(vectors):
-                continue
-            found = found or [[] for _ in vectors]
+
+        def ask(space: SpaceName, vectors: Floats) -> Iterator[Iterator[Hit]]:
             requests = [
                 models.QueryRequest(
-                    query=vector, using=side, limit=k + OVER_FETCH, with_payload=[_ID, _model_key(side)]
+                    query=vector, using=space, limit=k + OVER_FETCH, with_payload=[_ID, _model_key(space)]
                 )
                 for vector in vectors.tolist()
             ]
             answers = self._client.query_batch_points(self._collection, requests)
-            for hits, answer in zip(found, answers, strict=True):
-                hits.extend(self._hit(point, side) for point in answer.points)
-        return found
+            return ((self._hit(point, space) for point in answer.points) for answer in answers)
+
+        return search_each(queries, ask)
 
     def put(self, space: SpaceName, ids: pa.StringArray, vectors: Floats) -> None:
         """Have items in `space` and nowhere else."""
@@ -149,12 +144,12 @@ class QdrantStore:
         if not self._client.collection_exists(self._collection):
             vectors = {
                 side: models.VectorParams(size=self._spaces[side].dim, distance=models.Distance.DOT)
-                for side in _SPACES
+                for side in SPACES
             }
             self._client.create_collection(self._collection, vectors_config=vectors)
             return
         known: Any = self._client.get_collection(self._collection).config.params.vectors
-        for side in _SPACES:
+        for side in SPACES:
             params = known.get(side) if isinstance(known, dict) else None
             if params is None or params.size != self._spaces[side].dim:
                 raise InvalidInputError(
