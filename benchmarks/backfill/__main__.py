@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 from pathlib import Path
 from typing import Final
 
 import torch
 
+from benchmarks import evidence
 from benchmarks.backfill import drawings, encoded, page, summary
 from benchmarks.backfill.galleries import LOADERS
 from benchmarks.backfill.protocol import ARMS, Results, measure
@@ -27,14 +27,7 @@ _ENCODERS: Final = ("fathom://efficientnet-lite0/64", "fathom://efficientnet-lit
 
 def main() -> None:
     """Make, measure and write; see the module."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=os.environ.get("FATHOM_DATA"), help="where the data are; $FATHOM_DATA"
-    )
-    parser.add_argument("--folder", type=Path, default=Path("build/backfill"), help="for all that is made")
-    parser.add_argument("--output", type=Path, default=Path("docs/evidence"), help="for the page")
+    parser = evidence.options(__doc__, "backfill", "omniglot_small")
     parser.add_argument("--seeds", type=int, default=5, help="draws of data and models")
     parser.add_argument("--methods", nargs="*", default=list(ARMS), choices=ARMS, help="only these")
     parser.add_argument(
@@ -43,11 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--encoders", nargs=2, metavar=("OLD", "NEW"), default=list(_ENCODERS), help="of the galleries"
     )
-    parser.add_argument("--report-only", action="store_true", help="measure nothing, write what is there")
-    options = parser.parse_args()
-    if options.data is None:
-        raise SystemExit("name the folder that holds omniglot_small: --data FOLDER, or FATHOM_DATA")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    options = evidence.begin(parser)
     torch.set_num_threads(1)
     found = measured(options)
     page.write(options.output, *found)

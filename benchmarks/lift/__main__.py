@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import time
 from pathlib import Path
 
 import torch
 
+from benchmarks import evidence
 from benchmarks.lift import captioner, page, sources, summary
 from benchmarks.lift.arms import ARMS, PLAIN, Known
 from benchmarks.lift.matrix import STRATEGIES, Matrix
@@ -24,17 +24,7 @@ from demo.data.tables import Dataset
 
 def main() -> None:
     """Make, measure and write; see the module."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=os.environ.get("FATHOM_DATA"),
-        help="where movielens-posters is; $FATHOM_DATA",
-    )
-    parser.add_argument("--folder", type=Path, default=Path("build/lift"), help="for all that is made")
-    parser.add_argument("--output", type=Path, default=Path("docs/evidence"), help="for the page")
+    parser = evidence.options(__doc__, "lift", "movielens-posters")
     parser.add_argument("--seeds", type=int, default=5, help="of each arm on each draw")
     parser.add_argument(
         "--plain", action="store_true", help="train only the arms that need no captioner, and write nothing"
@@ -46,11 +36,7 @@ def main() -> None:
         default=STRATEGIES,
         help="train on these alone; processes for different splits may run side by side in one folder",
     )
-    parser.add_argument("--report-only", action="store_true", help="train nothing, write what is there")
-    options = parser.parse_args()
-    if options.data is None:
-        raise SystemExit("name the folder that holds movielens-posters: --data FOLDER, or FATHOM_DATA")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    options = evidence.begin(parser)
     torch.set_num_threads(1)
     measure(options)
 

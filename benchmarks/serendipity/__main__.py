@@ -7,11 +7,10 @@ FOLDER holds `movielens-posters/`. What is made is kept in `build/serendipity/` 
 
 from __future__ import annotations
 
-import argparse
 import logging
-import os
 from pathlib import Path
 
+from benchmarks import evidence
 from benchmarks.serendipity import measure, page, world
 from benchmarks.serendipity.measure import Plan
 from benchmarks.serendipity.variants import VARIANTS
@@ -19,17 +18,7 @@ from benchmarks.serendipity.variants import VARIANTS
 
 def main() -> None:
     """Make, measure and write; see the module."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=os.environ.get("FATHOM_DATA"),
-        help="where movielens-posters is; $FATHOM_DATA",
-    )
-    parser.add_argument("--folder", type=Path, default=Path("build/serendipity"), help="for all that is made")
-    parser.add_argument("--output", type=Path, default=Path("docs/evidence"), help="for the page")
+    parser = evidence.options(__doc__, "serendipity", "movielens-posters")
     parser.add_argument("--counts", type=int, nargs="+", default=[60, 150, 300], help="of clusters")
     parser.add_argument("--seeds", type=int, default=3, help="of all that is random")
     parser.add_argument("--epochs", type=int, default=6, help="most epochs of a planner")
@@ -46,11 +35,7 @@ def main() -> None:
         default="captions",
         help="what clusters are named by: captions need a captioner to be taught first",
     )
-    parser.add_argument("--report-only", action="store_true", help="measure nothing, write what is there")
-    options = parser.parse_args()
-    if options.data is None:
-        raise SystemExit("name the folder that holds movielens-posters: --data FOLDER, or FATHOM_DATA")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    options = evidence.begin(parser)
     plan = Plan(
         options.folder / options.words,
         tuple(options.counts),
