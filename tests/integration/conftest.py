@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from integration import gateways as gateway_controller
 from integration import operator_process
 from integration.evidence import evidence
 from integration.gateways import Gateways, gateway
-from integration.kserve import KServe, playing
+from integration.kserve import KServe
 from integration.kube import Cluster, Namespace, Object
 from integration.operator_process import Operator, ready
 from integration.world import ROOT, prepared
@@ -127,7 +126,7 @@ def shop(home: Namespace, operator: Operator) -> Namespace:
 @pytest.fixture(scope="session")
 def hands(home: Namespace) -> Iterator[KServe]:
     """Yield KServe's controllers in the operator's namespace."""
-    with playing(home) as kserve:
+    with KServe(home).playing() as kserve:
         yield kserve
 
 
@@ -135,7 +134,7 @@ def hands(home: Namespace) -> Iterator[KServe]:
 def gateways(home: Namespace) -> Iterator[Gateways]:
     """Yield a controller of the Gateway API in the operator's namespace, where there is one Gateway."""
     home.create(gateway("public"))
-    with gateway_controller.playing(home) as played:
+    with Gateways(home).playing() as played:
         yield played
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from integration.kube import Namespace, Object, Refused
+from integration.kube import Object
+from integration.player import Player
 
 from fathom_api.meta import Annotations, Labels
 
-_INTERVAL = 0.1
 _SINCE = "2026-01-31T12:00:00Z"
 
 
@@ -26,35 +24,21 @@ def _ready(truth: bool, message: str = "") -> Object:
 
 
 @dataclass
-class KServe:
-    """The controllers of one namespace, at work on a thread of their own."""
+class KServe(Player):
+    """The controllers of one namespace."""
 
-    namespace: Namespace
     #: RecModel and version whose pods never become ready, with what they say.
     broken: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
-    _stop: threading.Event = field(default_factory=threading.Event)
 
-    def run(self) -> None:
-        """Bring every InferenceService's status to what its spec says, until stopped."""
-        while not self._stop.wait(_INTERVAL):
-            for service in self.namespace.list("InferenceService"):
-                try:
-                    self.settle(service)
-                except Refused as refused:
-                    # Deleted or changed meanwhile: the next round sees what is there then.
-                    if refused.code not in {404, 409}:
-                        raise
-
-    def stop(self) -> None:
-        """Let everything stay as it is."""
-        self._stop.set()
+    def settles(self) -> Iterable[tuple[str, Callable[[Object], None]]]:
+        """InferenceServices get what they ask for."""
+        yield "InferenceService", self.settle
 
     def settle(self, service: Object) -> None:
         """Do for one InferenceService what KServe would, in one go."""
         mode = service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"]
         status = self._knative(service) if mode == "Knative" else self._standard(service)
-        if any(service.get("status", {}).get(key) != value for key, value in status.items()):
-            self.namespace.patch_status("InferenceService", service["metadata"]["name"], status)
+        self.say("InferenceService", service, status)
 
     def _standard(self, service: Object) -> Object:
         name, predictor = service["metadata"]["name"], service["spec"]["predictor"]
@@ -184,16 +168,3 @@ def _traffic(latest: str | None, rolled_out: str | None, percent: int | None) ->
         {"revisionName": latest, "percent": percent, "latestRevision": True},
         {"revisionName": rolled_out, "percent": 100 - percent, "latestRevision": False},
     ]
-
-
-@contextmanager
-def playing(namespace: Namespace) -> Generator[KServe]:
-    """Play KServe in a namespace."""
-    kserve = KServe(namespace)
-    thread = threading.Thread(target=kserve.run, name="kserve", daemon=True)
-    thread.start()
-    try:
-        yield kserve
-    finally:
-        kserve.stop()
-        thread.join(timeout=10)

@@ -17,11 +17,10 @@ import yaml
 from builders.gitops import GITOPS, argo_health, flux_state
 from builders.manifests import steps
 from builders.outcomes import evaluated, succeeded
+from integration.commands import kubectl
 from integration.kube import Namespace, Object
 from integration.waiting import until
 from integration.world import Resource, unique
-
-from cluster import tools
 
 _GIT = ("-c", "user.name=Shop", "-c", "user.email=shop@example.com", "-c", "init.defaultBranch=main")
 
@@ -82,17 +81,7 @@ class Sync:
         return argo_health(seen)[0], flux_state(seen, "RecModel")
 
     def _kubectl(self, *arguments: str, stdin: str = "") -> str:
-        done = subprocess.run(
-            [str(tools.kubectl()), *arguments],
-            env={"KUBECONFIG": str(self.kubeconfig), "HOME": str(self.checkout), "PATH": "/usr/bin:/bin"},
-            input=stdin,
-            text=True,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return kubectl(self.kubeconfig, self.checkout, *arguments, stdin=stdin)
 
 
 @pytest.fixture

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from builders.manifests import caption_job, rec_model
+from integration.commands import kubectl as run_kubectl
 from integration.kube import Cluster, Namespace
-from integration.world import ROOT
-
-from cluster import tools
 
 Kubectl = Callable[..., str]
 
@@ -21,17 +18,7 @@ def kubectl(cluster: Cluster, kubeconfig: Path, tmp_path: Path) -> Kubectl:
     """Return kubectl with an API server that has our CRDs."""
 
     def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [str(tools.kubectl()), *arguments],
-            cwd=ROOT,
-            env={"KUBECONFIG": str(kubeconfig), "HOME": str(tmp_path)},
-            text=True,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return run_kubectl(kubeconfig, tmp_path, *arguments)
 
     return run
 

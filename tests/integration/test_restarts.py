@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from builders.manifests import caption_job, rec_model, steps
 from builders.outcomes import captioned, evaluated, featurised, planned, succeeded
-from integration.kserve import playing
+from integration.kserve import KServe
 from integration.kube import Cluster, Namespace, Object
 from integration.operator_process import Operator, operator, ready
 from integration.waiting import stays, until
@@ -136,7 +136,7 @@ def make_a_version(lives: Lives, model: Resource, measured: Outcome) -> None:
 
 def bring_up(lives: Lives, model: Resource, holds: Callable[[Object], bool]) -> Object:
     """Let the operator live, and KServe with it, until `holds` of the status."""
-    with playing(lives.namespace), lives.life():
+    with KServe(lives.namespace).playing(), lives.life():
         return model.until("a step further", holds)
 
 

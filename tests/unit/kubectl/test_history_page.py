@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from browser import NoBrowserError, Opened, browser, open_file, program
+from browser import Opened, open_file
 from builders.rollouts import Life, fault, spec
 from playwright.sync_api import Browser
 
@@ -101,18 +99,6 @@ def test_what_strangers_write_is_text(life: Life) -> None:
     assert "\x00" not in words.text
     assert "\u202e" not in words.text
     assert "<script>alert(1)</script>" in words.text
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Generator[Browser]:
-    try:
-        program()
-    except NoBrowserError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"{error} (apt-get install chromium)")
-    with browser() as running:
-        yield running
 
 
 def opened(chromium: Browser, html: str, folder: Path, width: int) -> Opened:

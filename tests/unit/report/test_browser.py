@@ -1,11 +1,10 @@
 """The report in a real browser: it works, keeps to itself, fits windows, and strangers' words do nothing."""
 
-import os
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from browser import NoBrowserError, Opened, Scheme, browser, open_file, program
+from browser import Opened, Scheme, open_file
 from builders import captioned
 from builders.captioned import Clip, Pictured, Shelf, caption, error
 from builders.evaluations import a_lift, an_effect, an_evaluation
@@ -22,18 +21,6 @@ from fathom_api.tasks import FeaturiseTask
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \u202egnirts \u2028 \x00" + "Z̷" * 300
 LONG = "x" * 100_000
 CARDS = "#cards > .card"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Generator[Browser]:
-    try:
-        program()
-    except NoBrowserError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"{error} (apt-get install chromium)")
-    with browser() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from browser import NoBrowserError, browser, open_file, program
+from browser import open_file
 from builders.found_interests import found_interests
 from playwright.sync_api import Browser
 
@@ -56,18 +54,6 @@ def test_strangers_words_are_words() -> None:
     assert "<script" not in html
     assert "<img" not in html
     assert "&lt;script&gt;" in html
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Generator[Browser]:
-    try:
-        program()
-    except NoBrowserError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"{error} (apt-get install chromium)")
-    with browser() as running:
-        yield running
 
 
 @pytest.mark.parametrize("width", [360, 1280])
