@@ -66,14 +66,7 @@ def decide(seen: InterestMapSeen, platform: Platform) -> Plan:
     """Return what shall be."""
     if seen.spec is None:
         return refuse(seen, seen.invalid)
-    if seen.rival is not None and seen.spec.serving is not None:
-        ranker = seen.spec.serving.rec_model
-        return refuse(
-            seen,
-            f"spec.serving.recModel: {ranker} is guided by InterestMap {seen.rival} already: name another "
-            "RecModel, or remove spec.serving from one of them",
-        )
-    plan = _decided(seen, seen.spec, platform)
+    plan = _rivalled(seen, seen.spec) or _decided(seen, seen.spec, platform)
     return replace(plan, waits_for=_waits_for(seen, seen.spec), wakes=_wakes(seen, seen.spec, plan))
 
 
@@ -81,6 +74,17 @@ def refuse(seen: InterestMapSeen, message: str) -> Plan:
     """Return what shall be when the spec, or a pod made from it, is not valid; the table served stays."""
     why = Failure(Reason.INVALID_SPEC, f"{message}. Mend the spec and apply it again.")
     return finished(seen, seen.status, seen.status.stage, "Stalled", why)
+
+
+def _rivalled(seen: InterestMapSeen, spec: InterestMapSpec) -> Plan | None:
+    """Return the plan of an InterestMap that would guide a RecModel beside another one."""
+    if seen.rival is None or spec.serving is None:
+        return None
+    return refuse(
+        seen,
+        f"spec.serving.recModel: {spec.serving.rec_model} is guided by InterestMap {seen.rival} already: "
+        "name another RecModel, or remove spec.serving from one of them",
+    )
 
 
 def _decided(seen: InterestMapSeen, spec: InterestMapSpec, platform: Platform) -> Plan:
