@@ -15,7 +15,7 @@ from fathom_operator.backfill.progress import after, counts_of
 from fathom_operator.backfill.retriever import Retriever
 from fathom_operator.conditions import State
 from fathom_operator.digests import full
-from fathom_operator.failures import Failure, why_waiting
+from fathom_operator.failures import Failure, held_up
 from fathom_operator.kube.resources import Obj
 from fathom_operator.plan import Plan, Ref
 from fathom_operator.platform import Platform
@@ -152,11 +152,7 @@ def _objects(course: Course, todo: Iterable[Work], *, halted: bool = False) -> l
 
 def _why(doing: Doing, states: list[WorkState], status: BackfillStatus) -> Failure:
     for state in states:
-        job = state.job
-        if job is not None and job.suspended and not job.halted:
-            return Failure(Reason.QUEUED, f"Job {job.name} is suspended: it waits for its queue")
-        if waiting := why_waiting(state.pods):
-            known = waiting.reason == Reason.MISSING_SECRET
-            return Failure(waiting.reason if known else doing.reason, waiting.message)
+        if held := held_up(state, doing.reason):
+            return held
     far = f": {how_far(status)}" if doing.stage == "Moving" and status.items.total else ""
     return Failure(doing.reason, f"{doing.words}{far}")

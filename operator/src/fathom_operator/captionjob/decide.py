@@ -15,7 +15,7 @@ from fathom_operator.captionjob.needs import Needs, needs
 from fathom_operator.captionjob.observe import CaptionJobSeen
 from fathom_operator.captionjob.status import States, counts_of, gathered, is_done, paced
 from fathom_operator.captionjob.usage import counted
-from fathom_operator.failures import Failure, why_failed, why_waiting
+from fathom_operator.failures import Failure, held_up, missing_claims, why_failed
 from fathom_operator.plan import Plan, Ref
 from fathom_operator.platform import Platform
 from fathom_operator.times import text
@@ -198,12 +198,7 @@ def _waiting(course: _Course, status: CaptionJobStatus) -> Plan:
 
 
 def _missing_claims(course: _Course, status: CaptionJobStatus) -> Plan:
-    names = ", ".join(sorted(course.seen.missing_claims))
-    message = (
-        f"no PersistentVolumeClaim {names} in namespace {course.seen.owner.namespace}: create it, or correct "
-        "the pvc:// URIs in the spec; work begins by itself then"
-    )
-    why = Failure(Reason.MISSING_CLAIM, message)
+    why = missing_claims(course.seen.missing_claims, course.seen.owner.namespace)
     plan = finished(course.seen, _at_rest(status, "Pending"), "Stalled", why)
     return replace(plan, look_again=_LOOK_FOR_CLAIM)
 
@@ -244,11 +239,8 @@ def _time_left(course: _Course, status: CaptionJobStatus) -> float | None:
 
 
 def _doing(step: _Step, state: WorkState, status: CaptionJobStatus) -> Failure:
-    if state.job is not None and state.job.suspended and not state.job.halted:
-        return Failure(Reason.QUEUED, f"Job {state.job.name} is suspended: it waits for its queue")
-    if waiting := why_waiting(state.pods):
-        reason = waiting.reason if waiting.reason == Reason.MISSING_SECRET else step.reason
-        return Failure(reason, waiting.message)
+    if held := held_up(state, step.reason):
+        return held
     items, number = status.items, status.run.number
     counts = f": {items.done} of {items.total} items" if step.stage == "Captioning" and items.total else ""
     again = f"run {number}: " if number > 1 else ""

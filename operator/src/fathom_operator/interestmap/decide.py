@@ -13,7 +13,7 @@ from typing import Final
 from fathom_api import InterestMapSpec, InterestMapStatus, Reason
 from fathom_api.interestmap import Stage
 from fathom_operator.conditions import State
-from fathom_operator.failures import Failure, why_failed, why_waiting
+from fathom_operator.failures import Failure, held_up, missing_claims, why_failed
 from fathom_operator.interestmap import publish, runs
 from fathom_operator.interestmap.desired import Course, course_of
 from fathom_operator.interestmap.finish import finished
@@ -132,10 +132,10 @@ def _made(seen: InterestMapSeen, course: Course, status: InterestMapStatus) -> W
     step = _STEPS[work.stage]
     if status.stage != step.stage:
         status = status.model_copy(update={"percent": 0})
-    why, blocked = _doing(seen, step, work)
+    why, goes = _doing(seen, step, work)
     desired = work.objects(course.platform)
     status = paced(seen, status, work)
-    return Want(status, step.stage, why, "Stalled" if blocked else "Reconciling", desired)
+    return Want(status, step.stage, why, goes, desired)
 
 
 def _judged(seen: InterestMapSeen, course: Course, status: InterestMapStatus) -> Want:
@@ -172,8 +172,8 @@ def _shown(seen: InterestMapSeen, course: Course, want: Want) -> Plan:
         failed = replace(want, stage="Failed", why=why_failed(stands), state="Stalled")
         return _plan(seen, course, failed, work)
     if want.open:
-        why, blocked = _doing(seen, _STEPS["publish"], work)
-        want = replace(want, stage="Publishing", why=why, state="Stalled" if blocked else "Reconciling")
+        why, goes = _doing(seen, _STEPS["publish"], work)
+        want = replace(want, stage="Publishing", why=why, state=goes)
     return _plan(seen, course, replace(want, desired=(*want.desired, *work.objects(course.platform))), work)
 
 
@@ -195,16 +195,10 @@ def _served_words(seen: InterestMapSeen, course: Course, status: InterestMapStat
     return said
 
 
-def _doing(seen: InterestMapSeen, step: _Step, work: Work) -> tuple[Failure, bool]:
+def _doing(seen: InterestMapSeen, step: _Step, work: Work) -> tuple[Failure, State]:
     """Return what is being done or waited for, and whether people must act."""
-    stands = state(seen, work)
-    if stands.job is not None and stands.job.suspended and not stands.job.halted:
-        queued = f"Job {stands.job.name} is suspended: it waits for its queue"
-        return Failure(Reason.QUEUED, queued), False
-    if waiting := why_waiting(stands.pods):
-        secret = waiting.reason == Reason.MISSING_SECRET
-        return Failure(waiting.reason if secret else step.reason, waiting.message), secret
-    return Failure(step.reason, step.doing), False
+    why = held_up(state(seen, work), step.reason) or Failure(step.reason, step.doing)
+    return why, "Stalled" if why.reason == Reason.MISSING_SECRET else "Reconciling"
 
 
 def _suspended(seen: InterestMapSeen, course: Course, status: InterestMapStatus, work: Work) -> Want:
@@ -220,12 +214,7 @@ def _suspended(seen: InterestMapSeen, course: Course, status: InterestMapStatus,
 
 
 def _missing_claims(seen: InterestMapSeen, status: InterestMapStatus) -> Want:
-    names = ", ".join(sorted(seen.missing_claims))
-    message = (
-        f"no PersistentVolumeClaim {names} in namespace {seen.owner.namespace}: create it, or correct the "
-        "pvc:// URIs in the spec; work begins by itself then"
-    )
-    why = Failure(Reason.MISSING_CLAIM, message)
+    why = missing_claims(seen.missing_claims, seen.owner.namespace)
     return Want(status, "Pending", why, "Stalled", look_again=_LOOK_FOR_CLAIM)
 
 

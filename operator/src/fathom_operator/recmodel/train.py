@@ -10,7 +10,7 @@ from fathom_api import Reason, RecModelStatus
 from fathom_api.analysis import Scores
 from fathom_api.progress import CHOSEN, Outcome
 from fathom_api.recmodel import Arm, ArmMetrics, GateVerdict, Metrics, TrainingStatus, Version
-from fathom_operator.failures import Failure, why_failed, why_waiting
+from fathom_operator.failures import Failure, held_up, why_failed
 from fathom_operator.plan import Ref
 from fathom_operator.progress import Tally, finite, tally
 from fathom_operator.recmodel.course import Course
@@ -98,14 +98,8 @@ def _at_work(
 ) -> Progressed:
     if state.failed:
         return Progressed(status, "Failed", why_failed(state), stalled=True, delete=delete)
-    why = Failure(Reason.TRAINING if stage == "Training" else Reason.EVALUATING, doing)
-    if state.job is not None and state.job.suspended:
-        why = Failure(
-            Reason.QUEUED, f"{state.job.kind} {state.job.name} is suspended: it waits for its queue"
-        )
-    elif waiting := why_waiting(state.pods):
-        secret = waiting.reason == Reason.MISSING_SECRET
-        why = Failure(waiting.reason if secret else why.reason, waiting.message)
+    reason = Reason.TRAINING if stage == "Training" else Reason.EVALUATING
+    why = held_up(state, reason) or Failure(reason, doing)
     return Progressed(status, stage, why, why.reason == Reason.MISSING_SECRET, work, delete)
 
 
