@@ -19,7 +19,7 @@ from fathom_operator.failures import Failure, held_up, missing_claims, why_faile
 from fathom_operator.plan import Plan, Ref
 from fathom_operator.platform import Platform
 from fathom_operator.times import text
-from fathom_operator.work import Work, WorkState, state_of, superfluous
+from fathom_operator.work import Work, WorkState, halted, state_of, superfluous
 
 #: How often a missing claim is looked for again, in seconds.
 _LOOK_FOR_CLAIM: Final = 10.0
@@ -175,17 +175,9 @@ def _until_next(course: _Course, status: CaptionJobStatus, plan: Plan) -> Plan:
 
 
 def _halted(course: _Course, work: Work, state: WorkState, plan: Plan) -> Plan:
-    """Return `plan` with the pods told to go; what they have committed stays, and so does their Job.
-
-    Not so a Job that a queue admits: the queue would start it again, so it goes and comes back as a new one.
-    """
-    plan = replace(plan, delete=(*course.leftovers, *plan.delete))
-    job = state.job
-    if job is None or job.finished or job.name != work.name:
-        return plan
-    if job.queued:
-        return replace(plan, delete=(*plan.delete, Ref("Job", job.name), Ref("ConfigMap", job.name)))
-    return replace(plan, desired=replace(work, suspended=True).objects(course.platform))
+    """Return `plan` with the pods told to go."""
+    desired, gone = halted(work, state.job, course.platform)
+    return replace(plan, desired=desired, delete=(*course.leftovers, *plan.delete, *gone))
 
 
 def _waiting(course: _Course, status: CaptionJobStatus) -> Plan:

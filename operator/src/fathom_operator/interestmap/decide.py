@@ -23,7 +23,7 @@ from fathom_operator.kube.resources import Obj
 from fathom_operator.plan import Key, Plan, Ref
 from fathom_operator.platform import Platform
 from fathom_operator.times import soonest, text
-from fathom_operator.work import Work, parts_of, superfluous
+from fathom_operator.work import Work, halted, parts_of, superfluous
 
 #: How often a missing claim is looked for again, in seconds.
 _LOOK_FOR_CLAIM: Final = 10.0
@@ -202,15 +202,10 @@ def _doing(seen: InterestMapSeen, step: _Step, work: Work) -> tuple[Failure, Sta
 
 
 def _suspended(seen: InterestMapSeen, course: Course, status: InterestMapStatus, work: Work) -> Want:
-    """Return a plan with the pods told to go; a Job that a queue admits goes: it would be started again."""
+    """Return a plan with the pods told to go."""
     why = Failure(Reason.SUSPENDED, f"suspended before {work.stage} was done: unset spec.suspend to go on")
-    want = Want(status, "Suspended", why, "Suspended")
-    job = state(seen, work).job
-    if job is None or job.finished or job.name != work.name:
-        return want
-    if job.queued:
-        return replace(want, delete=parts_of(job))
-    return replace(want, desired=replace(work, suspended=True).objects(course.platform))
+    desired, gone = halted(work, state(seen, work).job, course.platform)
+    return Want(status, "Suspended", why, "Suspended", desired, gone)
 
 
 def _missing_claims(seen: InterestMapSeen, status: InterestMapStatus) -> Want:
