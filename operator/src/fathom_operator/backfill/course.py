@@ -13,10 +13,10 @@ from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.backfill.progress import after, counts_of
 from fathom_operator.backfill.retriever import Retriever
 from fathom_operator.conditions import State
-from fathom_operator.digests import full
 from fathom_operator.failures import Failure, held_up
 from fathom_operator.plan import Plan, Ref
 from fathom_operator.platform import Platform
+from fathom_operator.progress import digest_of
 from fathom_operator.work import Work, WorkState, halted, state_of, superfluous
 
 
@@ -65,8 +65,7 @@ class Course:
 def done(course: Course, status: BackfillStatus, wanted: Work, state: WorkState) -> BackfillStatus:
     """Return `status` with what a Job that is complete has left."""
     counts = counts_of(wanted, state, course.seen)
-    told = next((pod.outcome.digest for pod in state.pods if pod.outcome and pod.outcome.digest), None)
-    digest = told or full(wanted.task.document())
+    digest = digest_of(wanted, state)
     return after(wanted.stage, course.spec, status, counts, digest, prices=course.platform.prices)
 
 
