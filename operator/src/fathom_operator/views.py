@@ -191,6 +191,15 @@ def job_view(job: Obj) -> JobView:
     )
 
 
+def requested(resources: Obj) -> dict[str, float]:
+    """Return what a container's `resources` ask for, memory in GiB; a limit counts where no request is."""
+    amounts = resources.get("limits", {}) | resources.get("requests", {})
+    return {
+        name: float(parse_quantity(amount)) / (2**30 if name == "memory" else 1)
+        for name, amount in amounts.items()
+    }
+
+
 def latest_by_index(pods: Iterable[PodView]) -> dict[int, PodView]:
     """Return of each completion index the pod that counts: one that succeeded, or else the newest."""
     out: dict[int, PodView] = {}
@@ -211,14 +220,8 @@ def _container(status: Obj) -> Obj:
 
 
 def _requests(spec: Obj) -> dict[str, float]:
-    """Return what the container asks for; the API server takes a limit for a request that is not there."""
     containers: list[Obj] = spec.get("containers", [])
-    resources: Obj = next((c.get("resources", {}) for c in containers if c["name"] == CONTAINER), {})
-    amounts = resources.get("limits", {}) | resources.get("requests", {})
-    return {
-        name: float(parse_quantity(amount)) / (2**30 if name == "memory" else 1)
-        for name, amount in amounts.items()
-    }
+    return requested(next((c.get("resources", {}) for c in containers if c["name"] == CONTAINER), {}))
 
 
 def _condition(status: Obj, kind: str) -> dict[str, Any]:
