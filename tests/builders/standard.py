@@ -84,11 +84,12 @@ class Cluster:
             for i in range(self.serving.get("replicas", 1))
         )
         there = {service(v).replace("-", "_"): 1 for v in self.ready if v not in self.behind}
+        model = ranking(self.status, now=now, spec__serving=self.serving, **self.changes)
         return replace(
-            ranking(self.status, now=now, spec__serving=self.serving, **self.changes),
+            model,
             services={name: ServiceView(name, "", ready=True) for name in names},
             pods=pods,
-            children=self.children,
+            children={each: obj for each, obj in self.children.items() if model.owner.owns(obj)},
             gateways=tuple(map(gateway_view, self.gateways)),
             endpoints=ready_endpoints(slices(**there)),
         )

@@ -34,7 +34,7 @@ def why_failed(state: WorkState) -> Failure:
     return Failure(Reason.JOB_FAILED, f"{said}. {RETRY}")
 
 
-def why_waiting(pods: Iterable[PodView]) -> Failure | None:
+def _why_waiting(pods: Iterable[PodView]) -> Failure | None:
     """Return what keeps a pod from starting, None if nothing does."""
     stuck = next((pod for pod in pods if pod.active and pod.problem), None)
     if stuck is None or stuck.problem is None:
@@ -44,6 +44,29 @@ def why_waiting(pods: Iterable[PodView]) -> Failure | None:
         message = f"pod {stuck.name} needs a Secret: {problem.message}. Create it; the pod starts by itself."
         return Failure(Reason.MISSING_SECRET, message)
     return Failure(problem.reason, f"pod {stuck.name}: {problem.message or problem.reason}. {_hint(problem)}")
+
+
+def held_up(state: WorkState, reason: str) -> Failure | None:
+    """Return what keeps pods from the work whose reason is `reason`, None if nothing does.
+
+    A missing Secret has a reason of its own: somebody must help.
+    """
+    job = state.job
+    if job is not None and job.suspended and not job.halted:
+        return Failure(Reason.QUEUED, f"{job.kind} {job.name} is suspended: it waits for its queue")
+    waiting = _why_waiting(state.pods)
+    if waiting is None or waiting.reason == Reason.MISSING_SECRET:
+        return waiting
+    return Failure(reason, waiting.message)
+
+
+def missing_claims(claims: Iterable[str], namespace: str, what: str = "work") -> Failure:
+    """Return that claims which the spec names are not there; `what` begins once they are."""
+    message = (
+        f"no PersistentVolumeClaim {', '.join(sorted(claims))} in namespace {namespace}: create it, or "
+        f"correct the pvc:// URIs in the spec; {what} begins by itself then"
+    )
+    return Failure(Reason.MISSING_CLAIM, message)
 
 
 def _of_pod(pod: PodView) -> Failure:

@@ -113,11 +113,12 @@ def gather(
 
 
 def owned(kube: Kube, owner: Owner, resources: Iterable[Resource] = (JOBS, CONFIG_MAPS)) -> dict[Ref, Obj]:
-    """Return the children of these kinds."""
+    """Return the children of these kinds, not what KServe or Knative has made for them with their labels."""
     return {
         Ref(resource.kind, child["metadata"]["name"]): child
         for resource in resources
         for child in kube.items(resource, owner.namespace, owner.selector)
+        if owner.owns(child)
     }
 
 

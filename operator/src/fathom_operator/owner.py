@@ -28,8 +28,13 @@ class Owner:
 
     @property
     def selector(self) -> str:
-        """Return the label selector of all its children."""
+        """Return the label selector of all its children, and of what is made for them."""
         return f"{Labels.UID}={self.uid}"
+
+    def owns(self, obj: Obj) -> bool:
+        """Return whether `obj` is its child, by owner reference: others hand its labels on."""
+        references: list[Obj] = obj["metadata"].get("ownerReferences", [])
+        return any(each["uid"] == self.uid for each in references)
 
     def labels(self, stage: str, run: str) -> dict[str, str]:
         """Return the labels of a child."""

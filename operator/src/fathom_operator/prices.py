@@ -12,6 +12,13 @@ _HOUR: Final = 3600.0
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+def is_paid_for(name: str) -> bool:
+    """Return whether a resource is CPU, memory or a GPU, whole or in part; network cards are not."""
+    return name in {"cpu", "memory"} or (
+        "/" in name and ("gpu" in name or name.startswith("nvidia.com/mig-"))
+    )
+
+
 class Prices(BaseModel):
     """Prices of one hour; what has none costs nothing."""
 

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from fathom_api.progress import Progress
+from fathom_operator.digests import full
 from fathom_operator.reports import Report
 from fathom_operator.times import text
 from fathom_operator.views import PodView, latest_by_index
-from fathom_operator.work import WorkState
+from fathom_operator.work import Work, WorkState
 
 #: Seconds since 1970 of the year 9999: what lies beyond is no time.
 _LATEST_TIME: Final = 253_370_764_800.0
@@ -85,6 +86,15 @@ def tally(state: WorkState, reports: Mapping[str, Report], parts: int = 1, total
         tokens=sum(p.tokens for p in everybody),
         committed_at=_latest_commit(everybody, max(at, default=None)),
     )
+
+
+def digest_of(work: Work, state: WorkState) -> str:
+    """Return the digest of what `work` made: its pods', or, if they are gone, that of the task itself."""
+    said = [pod.outcome for _, pod in sorted(latest_by_index(state.pods).items())]
+    told = [outcome.digest for outcome in said if outcome and outcome.digest]
+    if len(told) != (work.shards or 1):
+        return full(work.task.document())
+    return told[0] if len(told) == 1 else full(told)
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:

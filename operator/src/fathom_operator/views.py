@@ -146,7 +146,7 @@ def pod_view(pod: Obj) -> PodView:
         index=int(meta.get("annotations", {}).get(_INDEX, 0)),
         phase=status.get("phase", "Pending"),
         created=meta.get("creationTimestamp", ""),
-        ready=_condition(status, "Ready").get("status") == "True",
+        ready=condition(status, "Ready").get("status") == "True",
         deleting="deletionTimestamp" in meta,
         problem=_problem(status),
         exit_code=terminated.get("exitCode"),
@@ -165,8 +165,8 @@ def pod_view(pod: Obj) -> PodView:
 def job_view(job: Obj) -> JobView:
     """Return what we want to know of `job`: a Job, a JobSet or a TrainJob."""
     meta, status, kind = job["metadata"], job.get("status", {}), job.get("kind", "Job")
-    complete = _condition(status, "Completed" if kind == "JobSet" else "Complete")
-    failed = _condition(status, "Failed")
+    complete = condition(status, "Completed" if kind == "JobSet" else "Complete")
+    failed = condition(status, "Failed")
     template: Obj = job["spec"].get("template", {}) if kind == "Job" else {}
     end = complete if complete.get("status") == "True" else failed
     return JobView(
@@ -191,6 +191,20 @@ def job_view(job: Obj) -> JobView:
     )
 
 
+def requested(resources: Obj) -> dict[str, float]:
+    """Return what a container's `resources` ask for, memory in GiB; a limit counts where no request is."""
+    amounts = resources.get("limits", {}) | resources.get("requests", {})
+    return {
+        name: float(parse_quantity(amount)) / (2**30 if name == "memory" else 1)
+        for name, amount in amounts.items()
+    }
+
+
+def condition(status: Obj, kind: str) -> dict[str, Any]:
+    """Return the condition of this type in an object's status, an empty one if there is none."""
+    return next((c for c in status.get("conditions") or [] if c["type"] == kind), {})
+
+
 def latest_by_index(pods: Iterable[PodView]) -> dict[int, PodView]:
     """Return of each completion index the pod that counts: one that succeeded, or else the newest."""
     out: dict[int, PodView] = {}
@@ -211,25 +225,15 @@ def _container(status: Obj) -> Obj:
 
 
 def _requests(spec: Obj) -> dict[str, float]:
-    """Return what the container asks for; the API server takes a limit for a request that is not there."""
     containers: list[Obj] = spec.get("containers", [])
-    resources: Obj = next((c.get("resources", {}) for c in containers if c["name"] == CONTAINER), {})
-    amounts = resources.get("limits", {}) | resources.get("requests", {})
-    return {
-        name: float(parse_quantity(amount)) / (2**30 if name == "memory" else 1)
-        for name, amount in amounts.items()
-    }
-
-
-def _condition(status: Obj, kind: str) -> dict[str, Any]:
-    return next((c for c in status.get("conditions", []) if c["type"] == kind), {})
+    return requested(next((c.get("resources", {}) for c in containers if c["name"] == CONTAINER), {}))
 
 
 def _problem(status: Obj) -> Problem | None:
     waiting = _container(status).get("state", {}).get("waiting", {})
     if waiting.get("reason") in _STUCK:
         return Problem(waiting["reason"], waiting.get("message", ""))
-    scheduled = _condition(status, "PodScheduled")
+    scheduled = condition(status, "PodScheduled")
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return Problem("Unschedulable", scheduled.get("message", ""))
     return None

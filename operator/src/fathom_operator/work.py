@@ -8,7 +8,7 @@ replaced when the how changes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from fathom_api import Annotations, ExitCode, Labels
 from fathom_api.meta import ApiModel
@@ -159,6 +159,19 @@ def parts_of(job: JobView) -> tuple[Ref, ...]:
     if job.kind == "TrainJob":
         kinds.append("TrainingRuntime")
     return tuple(Ref(kind, job.name) for kind in kinds)
+
+
+def halted(work: Work, job: JobView | None, platform: Platform) -> tuple[tuple[Obj, ...], tuple[Ref, ...]]:
+    """Return what shall be and what shall go for the pods of `job`, that of `work`, to be told to go.
+
+    What they have committed stays, and so does their Job. Not so a Job that a queue admits: the queue would
+    start it again, so it goes and comes back as a new one.
+    """
+    if job is None or job.finished:
+        return (), ()
+    if job.queued:
+        return (), parts_of(job)
+    return replace(work, suspended=True).objects(platform), ()
 
 
 def _failure_policy() -> Obj:

@@ -67,11 +67,12 @@ def test_the_estimate_says_how_long_it_will_take(pace: dict[str, Any], speed: fl
     assert (estimate["items"], estimate["itemsPerSecond"], estimate["seconds"]) == (200, speed, seconds)
 
 
-def test_the_estimate_says_what_it_will_cost_by_the_installation_s_prices() -> None:
+@pytest.mark.parametrize("gpu", ["nvidia.com/gpu", "nvidia.com/mig-1g.18gb"])
+def test_the_estimate_says_what_it_will_cost_by_the_installation_s_prices(gpu: str) -> None:
     seen = backfilling(
         spec__approve=False,
         spec__pace={"parallelism": 2},
-        spec__template={"resources": {"requests": {"cpu": "1"}, "limits": {"nvidia.com/gpu": 1}}},
+        spec__template={"resources": {"requests": {"cpu": "1"}, "limits": {gpu: 1}}},
     )
     priced = replace(PLATFORM, prices=Prices.model_validate({"cpuHour": 0.5, "gpuHour": {"default": 3.5}}))
     plan = decide(ended_well(seen, "estimate"), priced)

@@ -259,6 +259,7 @@ class TestServing:
         plan = plan_of(mapping(rival="other", **SERVED))
         assert stage_of(plan)[1] == "InvalidSpec"
         assert "guided by InterestMap other already" in condition(plan, "Stalled")["message"]
+        assert Key("InterestMap", "shop", "other") in plan.waits_for, "once that one is gone this one guides"
 
 
 class TestRefresh:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from fathom_api import BackfillSpec, BackfillStatus, Reason
@@ -14,12 +13,11 @@ from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.backfill.progress import after, counts_of
 from fathom_operator.backfill.retriever import Retriever
 from fathom_operator.conditions import State
-from fathom_operator.digests import full
-from fathom_operator.failures import Failure, why_waiting
-from fathom_operator.kube.resources import Obj
+from fathom_operator.failures import Failure, held_up
 from fathom_operator.plan import Plan, Ref
 from fathom_operator.platform import Platform
-from fathom_operator.work import Work, WorkState, state_of, superfluous
+from fathom_operator.progress import digest_of
+from fathom_operator.work import Work, WorkState, halted, state_of, superfluous
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,7 @@ class Course:
 def done(course: Course, status: BackfillStatus, wanted: Work, state: WorkState) -> BackfillStatus:
     """Return `status` with what a Job that is complete has left."""
     counts = counts_of(wanted, state, course.seen)
-    told = next((pod.outcome.digest for pod in state.pods if pod.outcome and pod.outcome.digest), None)
-    digest = told or full(wanted.task.document())
+    digest = digest_of(wanted, state)
     return after(wanted.stage, course.spec, status, counts, digest, prices=course.platform.prices)
 
 
@@ -85,7 +82,9 @@ def working(
         "Stalled" if stalled else "Reconciling",
         why,
         retriever=served,
-        desired=_objects(course, todo),
+        desired=[
+            obj for each in todo if not course.state(each).complete for obj in each.objects(course.platform)
+        ],
         delete=course.others(status, *todo),
     )
 
@@ -100,13 +99,8 @@ def paused(
     stage: Stage = "Paused",
     state: State = "Suspended",
 ) -> Plan:
-    """Return a plan with the pods told to go; what they have committed stays, and so do their Jobs.
-
-    Not so a Job that a queue admits: the queue would start it again, so it goes and comes back as a new one.
-    """
-    jobs = [course.state(each).job for each in todo]
-    queued = [job for job in jobs if job is not None and job.queued and not job.finished]
-    gone = [Ref(kind, job.name) for job in queued for kind in ("Job", "ConfigMap")]
+    """Return a plan with the pods told to go."""
+    stops = [halted(each, course.state(each).job, course.platform) for each in todo]
     return finished(
         course.seen,
         status,
@@ -114,8 +108,8 @@ def paused(
         state,
         why,
         retriever=served,
-        desired=_objects(course, todo, halted=True),
-        delete=(*course.others(status, *todo), *gone),
+        desired=[obj for stop, _ in stops for obj in stop],
+        delete=(*course.others(status, *todo), *(ref for _, gone in stops for ref in gone)),
     )
 
 
@@ -137,26 +131,9 @@ def how_far(status: BackfillStatus) -> str:
     return f"{status.items.moved} of {status.items.total} items"
 
 
-def _objects(course: Course, todo: Iterable[Work], *, halted: bool = False) -> list[Obj]:
-    """Return the Jobs that are to go on, or to stop where they are; complete ones are left alone."""
-    out: list[Obj] = []
-    for each in todo:
-        job = course.state(each).job
-        if job is not None and job.complete:
-            continue
-        if halted and (job is None or job.finished or job.queued or job.name != each.name):
-            continue
-        out += replace(each, suspended=halted).objects(course.platform)
-    return out
-
-
 def _why(doing: Doing, states: list[WorkState], status: BackfillStatus) -> Failure:
     for state in states:
-        job = state.job
-        if job is not None and job.suspended and not job.halted:
-            return Failure(Reason.QUEUED, f"Job {job.name} is suspended: it waits for its queue")
-        if waiting := why_waiting(state.pods):
-            known = waiting.reason == Reason.MISSING_SECRET
-            return Failure(waiting.reason if known else doing.reason, waiting.message)
+        if held := held_up(state, doing.reason):
+            return held
     far = f": {how_far(status)}" if doing.stage == "Moving" and status.items.total else ""
     return Failure(doing.reason, f"{doing.words}{far}")

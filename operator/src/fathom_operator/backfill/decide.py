@@ -18,7 +18,7 @@ from fathom_operator.backfill.retriever import retriever
 from fathom_operator.backfill.window import until_open
 from fathom_operator.captionjob.usage import counted
 from fathom_operator.claims import LOOK_FOR_CLAIM
-from fathom_operator.failures import Failure, why_failed
+from fathom_operator.failures import Failure, missing_claims, why_failed
 from fathom_operator.plan import Plan
 from fathom_operator.platform import Platform
 from fathom_operator.times import text
@@ -113,12 +113,7 @@ def _awaiting_approval(course: Course, status: BackfillStatus) -> Plan:
 
 
 def _missing_claims(course: Course, status: BackfillStatus) -> Plan:
-    names = ", ".join(sorted(course.seen.missing_claims))
-    message = (
-        f"no PersistentVolumeClaim {names} in namespace {course.seen.owner.namespace}: create it, or correct "
-        "the pvc:// URIs in the spec; work begins by itself then"
-    )
-    why = Failure(Reason.MISSING_CLAIM, message)
+    why = missing_claims(course.seen.missing_claims, course.seen.owner.namespace)
     return finished(course.seen, status, "Pending", "Stalled", why, retriever=None, look_again=LOOK_FOR_CLAIM)
 
 

@@ -28,9 +28,9 @@ from fathom_operator.backfill.finish import finished
 from fathom_operator.backfill.retriever import Retriever
 from fathom_operator.backfill.window import until_closed, until_open
 from fathom_operator.failures import Failure, why_failed
-from fathom_operator.plan import Plan, Ref
+from fathom_operator.plan import Plan
 from fathom_operator.times import seconds_since, soonest, text
-from fathom_operator.work import Work
+from fathom_operator.work import Work, parts_of
 
 _ALL: Final = 100
 
@@ -124,7 +124,7 @@ def _change_view(course: Course, status: BackfillStatus, served: Retriever, view
         changed = status.model_copy(update={"view": view, "probes": curve})
         plan = moving(course, progress.with_beta(changed), served)
         # The Job goes, so that the same view can be asked for once more.
-        return replace(plan, delete=(*plan.delete, Ref("Job", wanted.name), Ref("ConfigMap", wanted.name)))
+        return replace(plan, delete=(*plan.delete, *parts_of(state.job))) if state.job else plan
     back = view < status.view
     stage: Stage = "RolledBack" if back else "Moving"
     words = f"rolling back to {view} %" if back else "bringing back what was rolled back"

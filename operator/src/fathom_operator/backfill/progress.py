@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kubernetes.utils.quantity import parse_quantity
-
 from fathom_api import BackfillSpec, BackfillStatus
 from fathom_api.backfill_status import BackfillItems, Estimate, Fit, Part, Probe, Stopped, Verdict
 from fathom_api.backfill_tasks import COMPATIBILITY, GALLERY, REPORT
@@ -14,9 +12,10 @@ from fathom_api.captionjob import Artifact
 from fathom_api.types import share
 from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.claims import join
-from fathom_operator.prices import Prices
+from fathom_operator.prices import Prices, is_paid_for
 from fathom_operator.progress import Tally, tally
 from fathom_operator.times import text
+from fathom_operator.views import requested
 from fathom_operator.work import Work, WorkState
 
 #: How pods name what probes found: `probe/37/recall`.
@@ -163,15 +162,10 @@ def _estimate(spec: BackfillSpec, metrics: Mapping[str, float], prices: Prices) 
 
 
 def _amounts(spec: BackfillSpec, seconds: int) -> dict[str, float]:
-    """Return what the movers will ask for × the time they will take, memory in GiB."""
-    asked = {**spec.template.resources.limits, **spec.template.resources.requests}
+    """Return what the movers will ask for × the time they will take."""
+    asked = requested(spec.template.resources.document())
     return {
-        name: float(parse_quantity(amount))
-        / (2**30 if name == "memory" else 1)
-        * seconds
-        * spec.pace.parallelism
-        for name, amount in asked.items()
-        if name in {"cpu", "memory"} or ("/" in name and "gpu" in name)
+        name: amount * seconds * spec.pace.parallelism for name, amount in asked.items() if is_paid_for(name)
     }
 
 

@@ -16,11 +16,11 @@ from fathom_operator.captionjob.observe import CaptionJobSeen
 from fathom_operator.captionjob.status import States, counts_of, gathered, is_done, paced
 from fathom_operator.captionjob.usage import counted
 from fathom_operator.claims import LOOK_FOR_CLAIM
-from fathom_operator.failures import Failure, why_failed, why_waiting
+from fathom_operator.failures import Failure, held_up, missing_claims, why_failed
 from fathom_operator.plan import Plan, Ref
 from fathom_operator.platform import Platform
 from fathom_operator.times import text
-from fathom_operator.work import Work, WorkState, state_of, superfluous
+from fathom_operator.work import Work, WorkState, halted, state_of, superfluous
 
 
 @dataclass(frozen=True)
@@ -173,17 +173,9 @@ def _until_next(course: _Course, status: CaptionJobStatus, plan: Plan) -> Plan:
 
 
 def _halted(course: _Course, work: Work, state: WorkState, plan: Plan) -> Plan:
-    """Return `plan` with the pods told to go; what they have committed stays, and so does their Job.
-
-    Not so a Job that a queue admits: the queue would start it again, so it goes and comes back as a new one.
-    """
-    plan = replace(plan, delete=(*course.leftovers, *plan.delete))
-    job = state.job
-    if job is None or job.finished or job.name != work.name:
-        return plan
-    if job.queued:
-        return replace(plan, delete=(*plan.delete, Ref("Job", job.name), Ref("ConfigMap", job.name)))
-    return replace(plan, desired=replace(work, suspended=True).objects(course.platform))
+    """Return `plan` with the pods told to go."""
+    desired, gone = halted(work, state.job, course.platform)
+    return replace(plan, desired=desired, delete=(*course.leftovers, *plan.delete, *gone))
 
 
 def _waiting(course: _Course, status: CaptionJobStatus) -> Plan:
@@ -196,12 +188,7 @@ def _waiting(course: _Course, status: CaptionJobStatus) -> Plan:
 
 
 def _missing_claims(course: _Course, status: CaptionJobStatus) -> Plan:
-    names = ", ".join(sorted(course.seen.missing_claims))
-    message = (
-        f"no PersistentVolumeClaim {names} in namespace {course.seen.owner.namespace}: create it, or correct "
-        "the pvc:// URIs in the spec; work begins by itself then"
-    )
-    why = Failure(Reason.MISSING_CLAIM, message)
+    why = missing_claims(course.seen.missing_claims, course.seen.owner.namespace)
     plan = finished(course.seen, _at_rest(status, "Pending"), "Stalled", why)
     return replace(plan, look_again=LOOK_FOR_CLAIM)
 
@@ -242,11 +229,8 @@ def _time_left(course: _Course, status: CaptionJobStatus) -> float | None:
 
 
 def _doing(step: _Step, state: WorkState, status: CaptionJobStatus) -> Failure:
-    if state.job is not None and state.job.suspended and not state.job.halted:
-        return Failure(Reason.QUEUED, f"Job {state.job.name} is suspended: it waits for its queue")
-    if waiting := why_waiting(state.pods):
-        reason = waiting.reason if waiting.reason == Reason.MISSING_SECRET else step.reason
-        return Failure(reason, waiting.message)
+    if held := held_up(state, step.reason):
+        return held
     items, number = status.items, status.run.number
     counts = f": {items.done} of {items.total} items" if step.stage == "Captioning" and items.total else ""
     again = f"run {number}: " if number > 1 else ""

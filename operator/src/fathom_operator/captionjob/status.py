@@ -15,13 +15,10 @@ from fathom_api.captionjob import (
     RunStatus,
     Shards,
 )
-from fathom_api.progress import Outcome
 from fathom_operator.captionjob.observe import CaptionJobSeen
 from fathom_operator.claims import join
-from fathom_operator.digests import full
-from fathom_operator.progress import Tally, tally
+from fathom_operator.progress import Tally, digest_of, tally
 from fathom_operator.times import parse, text
-from fathom_operator.views import latest_by_index
 from fathom_operator.work import Work, WorkState
 
 States = dict[str, WorkState]
@@ -220,13 +217,5 @@ def _shards(spec: CaptionJobSpec, state: WorkState) -> Shards:
 
 
 def _artifact(work: Work, state: WorkState, uri: str) -> Artifact:
-    """Return what `work` made; its digest is the pods', or, if they are gone, that of the task itself."""
-    told = [_digest(pod.outcome) for _, pod in sorted(latest_by_index(state.pods).items())]
-    parts = work.shards or 1
-    if len(told) != parts or not all(told):
-        return Artifact(uri=uri, digest=full(work.task.document()))
-    return Artifact(uri=uri, digest=told[0] or "" if parts == 1 else full(told))
-
-
-def _digest(outcome: Outcome | None) -> str | None:
-    return outcome.digest if outcome else None
+    """Return what `work` made."""
+    return Artifact(uri=uri, digest=digest_of(work, state))

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from fathom_api.captionjob import Usage
-from fathom_operator.prices import Prices
+from fathom_operator.prices import Prices, is_paid_for
 from fathom_operator.times import parse, text
 from fathom_operator.views import PodView
 
@@ -45,16 +45,9 @@ def _added(pods: Iterable[PodView], since: datetime, until: datetime) -> dict[st
         end = min(until, parse(pod.ended)) if pod.ended else until
         seconds = (end - begin).total_seconds()
         for name, amount in pod.requests.items():
-            if seconds > 0 and _is_paid_for(name):
+            if seconds > 0 and is_paid_for(name):
                 added[name] = added.get(name, 0.0) + amount * seconds
     return added
-
-
-def _is_paid_for(name: str) -> bool:
-    """Return whether a resource is CPU, memory or a GPU, whole or in part; network cards are not."""
-    return name in {"cpu", "memory"} or (
-        "/" in name and ("gpu" in name or name.startswith("nvidia.com/mig-"))
-    )
 
 
 def _with(usage: Usage, added: dict[str, float], prices: Prices, until: str) -> Usage:

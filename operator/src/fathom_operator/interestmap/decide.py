@@ -14,7 +14,7 @@ from fathom_api import InterestMapSpec, InterestMapStatus, Reason
 from fathom_api.interestmap import Stage
 from fathom_operator.claims import LOOK_FOR_CLAIM
 from fathom_operator.conditions import State
-from fathom_operator.failures import Failure, why_failed, why_waiting
+from fathom_operator.failures import Failure, held_up, missing_claims, why_failed
 from fathom_operator.interestmap import publish, runs
 from fathom_operator.interestmap.desired import Course, course_of
 from fathom_operator.interestmap.finish import finished
@@ -24,7 +24,7 @@ from fathom_operator.kube.resources import Obj
 from fathom_operator.plan import Key, Plan, Ref
 from fathom_operator.platform import Platform
 from fathom_operator.times import soonest, text
-from fathom_operator.work import Work, parts_of, superfluous
+from fathom_operator.work import Work, halted, parts_of, superfluous
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,7 @@ def decide(seen: InterestMapSeen, platform: Platform) -> Plan:
     """Return what shall be."""
     if seen.spec is None:
         return refuse(seen, seen.invalid)
-    if seen.rival is not None and seen.spec.serving is not None:
-        ranker = seen.spec.serving.rec_model
-        return refuse(
-            seen,
-            f"spec.serving.recModel: {ranker} is guided by InterestMap {seen.rival} already: name another "
-            "RecModel, or remove spec.serving from one of them",
-        )
-    plan = _decided(seen, seen.spec, platform)
+    plan = _rivalled(seen, seen.spec) or _decided(seen, seen.spec, platform)
     return replace(plan, waits_for=_waits_for(seen, seen.spec), wakes=_wakes(seen, seen.spec, plan))
 
 
@@ -79,6 +72,17 @@ def refuse(seen: InterestMapSeen, message: str) -> Plan:
     """Return what shall be when the spec, or a pod made from it, is not valid; the table served stays."""
     why = Failure(Reason.INVALID_SPEC, f"{message}. Mend the spec and apply it again.")
     return finished(seen, seen.status, seen.status.stage, "Stalled", why)
+
+
+def _rivalled(seen: InterestMapSeen, spec: InterestMapSpec) -> Plan | None:
+    """Return the plan of an InterestMap that would guide a RecModel beside another one."""
+    if seen.rival is None or spec.serving is None:
+        return None
+    return refuse(
+        seen,
+        f"spec.serving.recModel: {spec.serving.rec_model} is guided by InterestMap {seen.rival} already: "
+        "name another RecModel, or remove spec.serving from one of them",
+    )
 
 
 def _decided(seen: InterestMapSeen, spec: InterestMapSpec, platform: Platform) -> Plan:
@@ -126,10 +130,10 @@ def _made(seen: InterestMapSeen, course: Course, status: InterestMapStatus) -> W
     step = _STEPS[work.stage]
     if status.stage != step.stage:
         status = status.model_copy(update={"percent": 0})
-    why, blocked = _doing(seen, step, work)
+    why, goes = _doing(seen, step, work)
     desired = work.objects(course.platform)
     status = paced(seen, status, work)
-    return Want(status, step.stage, why, "Stalled" if blocked else "Reconciling", desired)
+    return Want(status, step.stage, why, goes, desired)
 
 
 def _judged(seen: InterestMapSeen, course: Course, status: InterestMapStatus) -> Want:
@@ -166,8 +170,8 @@ def _shown(seen: InterestMapSeen, course: Course, want: Want) -> Plan:
         failed = replace(want, stage="Failed", why=why_failed(stands), state="Stalled")
         return _plan(seen, course, failed, work)
     if want.open:
-        why, blocked = _doing(seen, _STEPS["publish"], work)
-        want = replace(want, stage="Publishing", why=why, state="Stalled" if blocked else "Reconciling")
+        why, goes = _doing(seen, _STEPS["publish"], work)
+        want = replace(want, stage="Publishing", why=why, state=goes)
     return _plan(seen, course, replace(want, desired=(*want.desired, *work.objects(course.platform))), work)
 
 
@@ -189,37 +193,21 @@ def _served_words(seen: InterestMapSeen, course: Course, status: InterestMapStat
     return said
 
 
-def _doing(seen: InterestMapSeen, step: _Step, work: Work) -> tuple[Failure, bool]:
+def _doing(seen: InterestMapSeen, step: _Step, work: Work) -> tuple[Failure, State]:
     """Return what is being done or waited for, and whether people must act."""
-    stands = state(seen, work)
-    if stands.job is not None and stands.job.suspended and not stands.job.halted:
-        queued = f"Job {stands.job.name} is suspended: it waits for its queue"
-        return Failure(Reason.QUEUED, queued), False
-    if waiting := why_waiting(stands.pods):
-        secret = waiting.reason == Reason.MISSING_SECRET
-        return Failure(waiting.reason if secret else step.reason, waiting.message), secret
-    return Failure(step.reason, step.doing), False
+    why = held_up(state(seen, work), step.reason) or Failure(step.reason, step.doing)
+    return why, "Stalled" if why.reason == Reason.MISSING_SECRET else "Reconciling"
 
 
 def _suspended(seen: InterestMapSeen, course: Course, status: InterestMapStatus, work: Work) -> Want:
-    """Return a plan with the pods told to go; a Job that a queue admits goes: it would be started again."""
+    """Return a plan with the pods told to go."""
     why = Failure(Reason.SUSPENDED, f"suspended before {work.stage} was done: unset spec.suspend to go on")
-    want = Want(status, "Suspended", why, "Suspended")
-    job = state(seen, work).job
-    if job is None or job.finished or job.name != work.name:
-        return want
-    if job.queued:
-        return replace(want, delete=parts_of(job))
-    return replace(want, desired=replace(work, suspended=True).objects(course.platform))
+    desired, gone = halted(work, state(seen, work).job, course.platform)
+    return Want(status, "Suspended", why, "Suspended", desired, gone)
 
 
 def _missing_claims(seen: InterestMapSeen, status: InterestMapStatus) -> Want:
-    names = ", ".join(sorted(seen.missing_claims))
-    message = (
-        f"no PersistentVolumeClaim {names} in namespace {seen.owner.namespace}: create it, or correct the "
-        "pvc:// URIs in the spec; work begins by itself then"
-    )
-    why = Failure(Reason.MISSING_CLAIM, message)
+    why = missing_claims(seen.missing_claims, seen.owner.namespace)
     return Want(status, "Pending", why, "Stalled", look_again=LOOK_FOR_CLAIM)
 
 

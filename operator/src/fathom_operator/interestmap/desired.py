@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from fathom_api import CaptionJobSpec, InterestMapSpec
@@ -52,7 +53,7 @@ class Course:
     run: MapRun
     retry: str = ""
 
-    @property
+    @cached_property
     def folders(self) -> Folders:
         """Return where each step leaves what it makes."""
         return folders_of(self.spec, self.job, self.model, self.captions, self.run)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from fathom_api import InterestMapStatus
 from fathom_api.interestmap import Pairs, Step, StepStatus
 from fathom_api.progress import Outcome, Verdict
-from fathom_operator.digests import full
 from fathom_operator.interestmap.observe import InterestMapSeen
-from fathom_operator.progress import Tally, finite, tally
+from fathom_operator.progress import Tally, digest_of, finite, tally
 from fathom_operator.times import text
 from fathom_operator.views import latest_by_index
 from fathom_operator.work import Work, WorkState, state_of
 
-#: What a step measured, by the field of the status that tells it.
-_MEASURED: Final[Mapping[str, str]] = {
-    "exact_match": "exact_match",
-    "recall": "recall",
-    "novelty": "novelty",
-}
+#: What a gate measures, as its pod and the status call it.
+_MEASURED: Final = ("exact_match", "recall", "novelty")
 #: Steps whose words a later decision needs: without them they are done once more.
 _HEARD: Final = frozenset({"gate"})
 
@@ -75,7 +70,7 @@ def _after(status: InterestMapStatus, work: Work, stands: WorkState) -> Interest
         name=name,
         run=work.run,
         uri=uri_of(work),
-        digest=_digest(work, outcomes),
+        digest=digest_of(work, stands),
         counts={key: round(value, 6) for key, value in counts.items()},
     )
     changes: dict[str, object] = {"steps": [s for s in status.steps if s.name != name] + [step]}
@@ -87,7 +82,7 @@ def _after(status: InterestMapStatus, work: Work, stands: WorkState) -> Interest
         case "plan-bulk":
             changes |= {"pairs": _pairs(tally(stands, {}, work.shards or 1))}
         case "gate":
-            changes |= {field: counts.get(key) for field, key in _MEASURED.items()}
+            changes |= {each: counts.get(each) for each in _MEASURED}
             changes |= {"gates": _verdicts(outcomes)}
         case _:
             pass
@@ -112,11 +107,3 @@ def _together(outcomes: Iterable[Outcome]) -> dict[str, float]:
 
 def _verdicts(outcomes: Iterable[Outcome]) -> list[Verdict]:
     return [verdict for outcome in outcomes for verdict in outcome.verdicts]
-
-
-def _digest(work: Work, outcomes: list[Outcome]) -> str:
-    """Return the digest of what `work` made; if its pods are gone, that of the task itself."""
-    told = [outcome.digest for outcome in outcomes if outcome.digest]
-    if len(told) != (work.shards or 1):
-        return full(work.task.document())
-    return told[0] if len(told) == 1 else full(told)

@@ -15,7 +15,7 @@ from fathom_api.recmodel import Rejection, Stage, Version
 from fathom_operator.analysis.decide import Command
 from fathom_operator.claims import LOOK_FOR_CLAIM
 from fathom_operator.conditions import State
-from fathom_operator.failures import Failure
+from fathom_operator.failures import Failure, missing_claims
 from fathom_operator.plan import Plan, Ref
 from fathom_operator.platform import Platform
 from fathom_operator.recmodel.commands import command, said
@@ -178,12 +178,7 @@ def _or_gate(rejection: Rejection) -> str:
 
 
 def _missing_claims(seen: RecModelSeen, status: RecModelStatus) -> Want:
-    names = ", ".join(sorted(seen.missing_claims))
-    message = (
-        f"no PersistentVolumeClaim {names} in namespace {seen.owner.namespace}: create it, or correct the "
-        "pvc:// URIs in the spec; training begins by itself then"
-    )
-    why = Failure(Reason.MISSING_CLAIM, message)
+    why = missing_claims(seen.missing_claims, seen.owner.namespace, "training")
     return Want(status, "Pending", why, "Stalled", look_again=LOOK_FOR_CLAIM)
 
 

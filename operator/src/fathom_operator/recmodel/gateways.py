@@ -15,6 +15,7 @@ from fathom_operator.failures import Failure
 from fathom_operator.kube.resources import HTTP_ROUTES, Obj
 from fathom_operator.plan import Children, Ref
 from fathom_operator.traffic import mirrors, weights
+from fathom_operator.views import condition
 
 #: On the HTTPRoute: since when it shares the requests as it does.
 SHARED_SINCE: Final = "fathom.dev/shared-since"
@@ -75,7 +76,7 @@ def gateway_view(obj: Obj) -> GatewayView:
     """Return what we want to know of a Gateway."""
     meta, spec, status = obj["metadata"], obj["spec"], obj.get("status", {})
     # Of any generation: a Gateway goes on while its controller reads what is new in its spec.
-    programmed = _condition(status, "Programmed")
+    programmed = condition(status, "Programmed")
     addresses = [a.get("value") for a in status.get("addresses") or []]
     return GatewayView(
         namespace=meta["namespace"],
@@ -104,7 +105,7 @@ def route_view(obj: Obj) -> RouteView:
         mirrors=mirrors(sharing),
         backends=frozenset(name for rule in rules for name in (*weights(rule), *mirrors(rule))),
         settled=not problem,
-        accepted=all(_condition(conditions, kind).get("status") == "True" for kind in _ROUTED),
+        accepted=all(condition(conditions, kind).get("status") == "True" for kind in _ROUTED),
         message=problem,
         since=meta.get("annotations", {}).get(SHARED_SINCE),
     )
@@ -185,10 +186,6 @@ def route_of(children: Children, name: str) -> RouteView | None:
     return route_view(found) if found else None
 
 
-def _condition(status: Obj, kind: str) -> Obj:
-    return next((c for c in status.get("conditions") or [] if c["type"] == kind), {})
-
-
 def _conditions(parents: Iterable[Obj], parent: Obj) -> Obj:
     """Return what the Gateway that is `parent` says of the route; nothing if it has not spoken."""
 
@@ -202,17 +199,17 @@ def _problem(conditions: Obj, parent: Obj, generation: int | None) -> str:
     """Return why the Gateway does not do what the route says; nothing once it does."""
     what = f"Gateway {parent.get('namespace', '')}/{parent['name']}"
     for kind in _ROUTED:
-        condition = _condition(conditions, kind)
+        found = condition(conditions, kind)
         # Of an older generation it speaks of what the route said before.
-        if not condition or condition.get("observedGeneration", generation) != generation:
+        if not found or found.get("observedGeneration", generation) != generation:
             return f"{what} has not taken the HTTPRoute in yet"
-        if condition.get("status") != "True":
-            why = f"{condition.get('reason', '')}: {condition.get('message', '')}".strip(": ")
-            return f"{what} refuses the HTTPRoute ({kind}: {why}){_fix(condition)}"
+        if found.get("status") != "True":
+            why = f"{found.get('reason', '')}: {found.get('message', '')}".strip(": ")
+            return f"{what} refuses the HTTPRoute ({kind}: {why}){_fix(found)}"
     return ""
 
 
-def _fix(condition: Obj) -> str:
-    if condition.get("reason") == "NotAllowedByListeners":
+def _fix(said: Obj) -> str:
+    if said.get("reason") == "NotAllowedByListeners":
         return ": allow this namespace under allowedRoutes of its listener"
     return ""

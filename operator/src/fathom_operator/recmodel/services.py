@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from fathom_api import Annotations, Labels
 from fathom_operator.kube.resources import INFERENCE_SERVICES, Obj
 from fathom_operator.plan import Children
+from fathom_operator.views import condition
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def service_view(obj: Obj) -> ServiceView:
     predictor: Obj = obj["spec"]["predictor"]
     status: Obj = obj.get("status", {})
     component: Obj = status.get("components", {}).get("predictor", {})
-    ready = _condition(status, "Ready")
+    ready = condition(status, "Ready")
     traffic: dict[str, int] = {}
     for target in component.get("traffic") or []:
         name = target.get("revisionName", "")
@@ -76,7 +76,7 @@ def services_in(children: Children) -> dict[str, ServiceView]:
 def revision_view(obj: Obj) -> RevisionView:
     """Return what we want to know of a revision."""
     meta = obj["metadata"]
-    ready = _condition(obj.get("status", {}), "Ready")
+    ready = condition(obj.get("status", {}), "Ready")
     return RevisionView(
         name=meta["name"],
         version=meta.get("labels", {}).get(Labels.RUN, ""),
@@ -84,10 +84,6 @@ def revision_view(obj: Obj) -> RevisionView:
         ready=ready.get("status") == "True",
         message=ready.get("message", ""),
     )
-
-
-def _condition(status: Obj, kind: str) -> dict[str, Any]:
-    return next((c for c in status.get("conditions", []) if c["type"] == kind), {})
 
 
 def _problem(status: Obj, ready: Obj) -> str:

@@ -10,9 +10,7 @@ from fathom_api import Reason, RecModelStatus
 from fathom_api.analysis import Scores
 from fathom_api.progress import CHOSEN, Outcome
 from fathom_api.recmodel import Arm, ArmMetrics, GateVerdict, Metrics, TrainingStatus, Version
-from fathom_operator.failures import Failure, why_failed, why_waiting
-from fathom_operator.kube.resources import Obj
-from fathom_operator.owner import Owner
+from fathom_operator.failures import Failure, held_up, why_failed
 from fathom_operator.plan import Ref
 from fathom_operator.progress import Tally, finite, tally
 from fathom_operator.recmodel.course import Course
@@ -86,17 +84,7 @@ def _meeting_places(seen: RecModelSeen, works: list[Work]) -> tuple[Ref, ...]:
     # The Service of the resource's own name is the way to what is served.
     needed.add(seen.owner.name)
     kinds = {"Service", "NetworkPolicy"}
-    return tuple(
-        child
-        for child, obj in seen.children.items()
-        if child.kind in kinds and child.name not in needed and _is_ours(obj, seen.owner)
-    )
-
-
-def _is_ours(obj: Obj, owner: Owner) -> bool:
-    """Return whether `owner` made it: KServe's Services have our labels too, from the InferenceService."""
-    references: list[Obj] = obj.get("metadata", {}).get("ownerReferences", [])
-    return any(each.get("uid") == owner.uid for each in references)
+    return tuple(child for child in seen.children if child.kind in kinds and child.name not in needed)
 
 
 def _at_work(
@@ -110,14 +98,8 @@ def _at_work(
 ) -> Progressed:
     if state.failed:
         return Progressed(status, "Failed", why_failed(state), stalled=True, delete=delete)
-    why = Failure(Reason.TRAINING if stage == "Training" else Reason.EVALUATING, doing)
-    if state.job is not None and state.job.suspended:
-        why = Failure(
-            Reason.QUEUED, f"{state.job.kind} {state.job.name} is suspended: it waits for its queue"
-        )
-    elif waiting := why_waiting(state.pods):
-        secret = waiting.reason == Reason.MISSING_SECRET
-        why = Failure(waiting.reason if secret else why.reason, waiting.message)
+    reason = Reason.TRAINING if stage == "Training" else Reason.EVALUATING
+    why = held_up(state, reason) or Failure(reason, doing)
     return Progressed(status, stage, why, why.reason == Reason.MISSING_SECRET, work, delete)
 
 
