@@ -43,10 +43,11 @@ def make(folder: Path, found: Stage, variant: Variant, epochs: int, seed: int) -
     version = teaching.teach(
         AnyModel(uri=small_planner.URI), lessons, named, output, settings, variant.style, _tell
     )
-    model = AnyModel(uri=str(version.path))
-    planner = opening.open_planner(model, named, decoding=Decoding(samples=10, batch=256))
+    planner = opening.open_planner(
+        AnyModel(uri=str(version.path)), named, decoding=Decoding(samples=10, batch=256)
+    )
     bulk.run(folder / "plans", planner, named, told=lambda c: logging.info("%s pairs", c))
-    free = opening.open_planner(model, named, decoding=Decoding(samples=1, constrained=False))
+    free = planner.drawing(Decoding(samples=1, constrained=False))
     pairs = bulk.all_pairs(named)
     step = max(len(pairs) // _FREE, 1)
     about = opening.read_about(version.path)
