@@ -15,13 +15,12 @@ from fathom.report.interests import Found
 from fathom.serendipity import bulk, gates, measuring
 from fathom.serendipity.bulk import Planned
 from fathom.serendipity.clusters import Clusters
-from fathom.serendipity.gates import Limits, Measured
+from fathom.serendipity.gates import Measured
 from fathom.serendipity.planning import Decoding, Pair
 from fathom.serendipity.table import Table
 from fathom.serendipity.transitions import Lessons
 from fathom.storage import appearing
 from fathom_api.interest_tasks import GateTask
-from fathom_api.interests import Gates
 from fathom_api.progress import Outcome, Progress, Verdict
 
 #: Beside the table: what was measured and what the gates say. Not sealed: other gates judge the same table.
@@ -49,7 +48,7 @@ def gate(task: GateTask) -> Outcome:
         told.update(Progress(total=4, done=2))
         before = Table.read(storage.existing(task.previous)) if task.previous else None
         measured = measuring.measure(table, planned, lessons.validation, match, before)
-        verdicts = judged(task.gates, measured)
+        verdicts = gates.judge(task.gates, measured)
         folder, made_from = storage.resolve(task.output), _made_from(task)
         # Other gates judge the same table, which may be served: it is not written again.
         if reading.sealed(folder, made_from) is None:
@@ -58,23 +57,6 @@ def gate(task: GateTask) -> Outcome:
         told.update(Progress(total=4, done=3))
         report.write(task, Found(clusters, lessons, table, planned, measured, verdicts))
     return _outcome(task, clusters, planned, measured, verdicts)
-
-
-def judged(asked: Gates, measured: Measured) -> list[Verdict]:
-    """Return what each gate says."""
-    limits = Limits(
-        min_exact_match=asked.min_exact_match,
-        min_recall=asked.min_recall,
-        max_self_repeat=asked.max_self_repeat,
-        min_coverage=asked.min_coverage,
-        min_pairs=asked.min_pairs,
-        max_churn=asked.max_churn,
-        banned=tuple(asked.banned),
-    )
-    return [
-        Verdict(gate=v.gate, value=v.value, bound=v.limit, verdict=v.outcome, message=v.message[:512])
-        for v in gates.judge(limits, measured)
-    ]
 
 
 def spread(pairs: Sequence[Pair], most: int = _FREE) -> list[Pair]:
