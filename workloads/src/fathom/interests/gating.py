@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -16,7 +15,8 @@ from fathom.serendipity import bulk, gates, measuring
 from fathom.serendipity.bulk import Planned
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.gates import Measured
-from fathom.serendipity.planning import Decoding, Pair
+from fathom.serendipity.planning import Decoding
+from fathom.serendipity.spread import spread
 from fathom.serendipity.table import Table
 from fathom.serendipity.transitions import Lessons
 from fathom.storage import appearing
@@ -44,7 +44,9 @@ def gate(task: GateTask) -> Outcome:
         table = planned.table(clusters)
         told.update(Progress(total=4, done=1))
         free = planner.drawing(Decoding(1, constrained=False))
-        match = measuring.free_match(free, clusters, spread(bulk.all_pairs(clusters)))
+        pairs = bulk.all_pairs(clusters)
+        some = [pairs[n] for n in spread(len(pairs), _FREE)]
+        match = measuring.free_match(free, clusters, some)
         told.update(Progress(total=4, done=2))
         before = Table.read(storage.existing(task.previous)) if task.previous else None
         measured = measuring.measure(table, planned, lessons.validation, match, before)
@@ -57,12 +59,6 @@ def gate(task: GateTask) -> Outcome:
         told.update(Progress(total=4, done=3))
         report.write(task, Found(clusters, lessons, table, planned, measured, verdicts))
     return _outcome(task, clusters, planned, measured, verdicts)
-
-
-def spread(pairs: Sequence[Pair], most: int = _FREE) -> list[Pair]:
-    """Return at most `most` of `pairs`, evenly apart."""
-    count = min(len(pairs), most)
-    return [pairs[n * len(pairs) // count] for n in range(count)]
 
 
 def _made_from(task: GateTask) -> dict[str, str]:

@@ -21,6 +21,7 @@ from fathom.serendipity import gates
 from fathom.serendipity.bulk import Planned
 from fathom.serendipity.clusters import Cluster, Clusters
 from fathom.serendipity.gates import Measured
+from fathom.serendipity.spread import spread
 from fathom.serendipity.table import NONE, Table
 from fathom.serendipity.transitions import Lessons
 from fathom.storage import appearing
@@ -195,10 +196,8 @@ def _above(clusters: Clusters, cluster: Cluster) -> str:
 
 def _journeys(found: Found) -> list[Journey]:
     later, names = found.lessons.validation, found.table.names
-    count = min(_JOURNEYS, len(later))
-    chosen = [n * len(later) // count for n in range(count)]
     journeys: list[Journey] = []
-    for n in chosen:
+    for n in spread(len(later), _JOURNEYS):
         first, second, went = int(later.first[n]), int(later.second[n]), int(later.target[n])
         planned = [t for t in found.table.targets[first, second].tolist()[:5] if t != NONE]
         said = [clean(names[t], 80) for t in planned]
