@@ -14,6 +14,7 @@ from benchmarks.serendipity.world import Stage
 from fathom.serendipity import bulk, measuring, opening, small_planner, teaching, transitions
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.planning import Decoding
+from fathom.serendipity.spread import spread
 from fathom.serendipity.table import Table
 from fathom.serendipity.teaching import Teaching
 from fathom_api.tasks import AnyModel
@@ -43,16 +44,17 @@ def make(folder: Path, found: Stage, variant: Variant, epochs: int, seed: int) -
     version = teaching.teach(
         AnyModel(uri=small_planner.URI), lessons, named, output, settings, variant.style, _tell
     )
-    model = AnyModel(uri=str(version.path))
-    planner = opening.open_planner(model, named, decoding=Decoding(samples=10, batch=256))
+    planner = opening.open_planner(
+        AnyModel(uri=str(version.path)), named, decoding=Decoding(samples=10, batch=256)
+    )
     bulk.run(folder / "plans", planner, named, told=lambda c: logging.info("%s pairs", c))
-    free = opening.open_planner(model, named, decoding=Decoding(samples=1, constrained=False))
+    free = planner.drawing(Decoding(samples=1, constrained=False))
     pairs = bulk.all_pairs(named)
-    step = max(len(pairs) // _FREE, 1)
+    some = [pairs[n] for n in spread(len(pairs), _FREE)]
     about = opening.read_about(version.path)
     return Made(
         bulk.collect(folder / "plans", planner, named).table(named),
-        measuring.free_match(free, named, pairs[::step]),
+        measuring.free_match(free, named, some),
         [epoch["validationLoss"] for epoch in about.curve] if about else [],
     )
 

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from fathom_api.interests import (
+    SMALL_PLANNER,
     Clusters,
     Explore,
     Gates,
@@ -38,9 +39,7 @@ class AnyClusters(Clusters):
 class AnyPlanner(Planner):
     """A planner anywhere."""
 
-    model: str = Field(
-        default=Planner.model_fields["model"].default, description="Path or URI, or `fathom://small-planner`."
-    )
+    model: str = Field(default=SMALL_PLANNER, description="Path or URI, or `fathom://small-planner`.")
 
 
 class CaptionsAt(ApiModel):

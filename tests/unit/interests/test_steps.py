@@ -15,6 +15,7 @@ from fathom.interests import bulk, clustering, current, gating, publishing, trai
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.table import Table
 from fathom.serendipity.transitions import Lessons
+from fathom_api.meta import ApiModel
 from fathom_api.progress import Outcome
 
 STEPS: dict[str, Callable[[Any], Outcome]] = {
@@ -145,6 +146,23 @@ def test_banned_words_are_planned_for_nobody(world: World, outcomes: dict[str, O
     table = Table.read(world.folder / "tables" / "t-0000dead")
     assert verdicts["Safety"] == "Pass"
     assert not (table.targets == 0).any()
+
+
+def test_a_planner_that_is_told_where_users_went_lately_is_gated_by_what_it_planned(
+    world: World, outcomes: dict[str, Outcome], tmp_path: Path
+) -> None:
+    """One that comes taught, of whatever make, is asked in sentences, and those tell recent moves."""
+    given = {"planner": {"model": world.at("planner")}, "samples": 3, "plans": str(tmp_path / "plans")}
+    tasks = world.tasks()
+    bulk.plan_bulk(_with(tasks["plan-bulk"], planner=given["planner"], output=given["plans"]), 0)
+    gate = _with(tasks["gate"], **given, output=str(tmp_path / "t-0"), report=str(tmp_path / "report"))
+    progress = gating.gate(gate).progress
+    assert progress.total == progress.done == len(THEMES) * (len(THEMES) - 1)
+
+
+def _with(task: ApiModel, **changes: Any) -> Any:
+    """Return the task with other values, of a planner that nobody has taught."""
+    return type(task).model_validate({**task.document(), "trained": None, **changes})
 
 
 def test_a_gate_before_all_is_planned_says_so(world: World, tmp_path: Path) -> None:

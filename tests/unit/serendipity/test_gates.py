@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from fathom.serendipity import gates
-from fathom.serendipity.gates import Limits, Measured
+from fathom.serendipity.gates import Measured
+from fathom_api.interests import Gates
 
 GOOD = Measured(
     exact_match=0.98,
@@ -17,12 +18,12 @@ GOOD = Measured(
 )
 
 
-def outcomes(limits: Limits, measured: Measured) -> dict[str, str]:
-    return {verdict.gate: verdict.outcome for verdict in gates.judge(limits, measured)}
+def outcomes(asked: Gates, measured: Measured) -> dict[str, str]:
+    return {verdict.gate: verdict.verdict for verdict in gates.judge(asked, measured)}
 
 
 def test_a_good_table_passes_every_gate_that_was_asked_for():
-    found = gates.judge(Limits(max_churn=0.5, banned=("gore",)), GOOD)
+    found = gates.judge(Gates(max_churn=0.5, banned=["gore"]), GOOD)
     assert gates.passed(found)
     assert {v.gate for v in found} == {
         "ExactMatch", "Recall", "Novelty", "SelfRepeat", "Coverage", "Pairs", "Churn", "Safety",
@@ -47,27 +48,27 @@ def test_a_good_table_passes_every_gate_that_was_asked_for():
 def test_one_thing_wrong_fails_one_gate_and_the_message_says_what_to_do(
     wrong: dict[str, object], gate: str, outcome: str, says: str
 ):
-    limits = Limits(max_churn=0.5, banned=("gore",))
-    found = gates.judge(limits, replace(GOOD, **wrong))
-    assert [(v.gate, v.outcome) for v in found if v.outcome != "Pass"] == [(gate, outcome)]
+    asked = Gates(max_churn=0.5, banned=["gore"])
+    found = gates.judge(asked, replace(GOOD, **wrong))
+    assert [(v.gate, v.verdict) for v in found if v.verdict != "Pass"] == [(gate, outcome)]
     assert says in next(v.message for v in found if v.gate == gate)
     assert not gates.passed(found)
 
 
 @pytest.mark.parametrize(("value", "outcome"), [(0.9, "Pass"), (0.8999, "Halt")])
 def test_the_limit_itself_passes(value: float, outcome: str):
-    assert outcomes(Limits(), replace(GOOD, exact_match=value))["ExactMatch"] == outcome
+    assert outcomes(Gates(), replace(GOOD, exact_match=value))["ExactMatch"] == outcome
 
 
 def test_a_gate_without_a_limit_is_not_asked():
-    assert "Recall" not in outcomes(Limits(min_recall=None), replace(GOOD, recall=None))
+    assert "Churn" not in outcomes(Gates(max_churn=None), replace(GOOD, churn=1.0))
 
 
 def test_a_first_table_has_no_churn():
-    assert "Churn" not in outcomes(Limits(max_churn=0.0), replace(GOOD, churn=None))
+    assert "Churn" not in outcomes(Gates(max_churn=0.0), replace(GOOD, churn=None))
 
 
 @pytest.mark.parametrize(("word", "outcome"), [("war", "Pass"), ("crime", "Fail"), ("Crime  Drama", "Fail")])
 def test_the_safety_list_means_whole_words(word: str, outcome: str):
     measured = replace(GOOD, targets=("crime drama", "warm kitchens"))
-    assert outcomes(Limits(banned=(word,)), measured)["Safety"] == outcome
+    assert outcomes(Gates(banned=[word]), measured)["Safety"] == outcome

@@ -6,7 +6,7 @@ from builders.trees import ScriptedPlanner, journeys_of, onward, tree
 
 from fathom.serendipity import bulk, gates, measuring, transitions
 from fathom.serendipity.answers import Answer
-from fathom.serendipity.gates import Limits
+from fathom_api.interests import Gates
 
 CLUSTERS = tree()
 
@@ -27,7 +27,7 @@ def test_a_planner_that_answers_in_names_passes_the_gates_end_to_end(tmp_path: P
     measured = measuring.measure(made, planned, later, exact_match=1.0, before=made)
     assert measured.recall == pytest.approx(2 / 3)
     assert (measured.novelty, measured.pairs, measured.coverage, measured.churn) == (1.0, 1.0, 1.0, 0.0)
-    assert gates.passed(gates.judge(Limits(), measured))
+    assert gates.passed(gates.judge(Gates(), measured))
 
 
 def test_self_repeats_are_counted_among_all_answers(tmp_path: Path):
@@ -39,7 +39,7 @@ def test_self_repeats_are_counted_among_all_answers(tmp_path: Path):
     measured = measuring.measure(planned.table(CLUSTERS), planned, none, exact_match=None)
     assert measured.self_repeat == 0.5
     assert measured.recall is None
-    verdicts = {v.gate: v.outcome for v in gates.judge(Limits(), measured)}
+    verdicts = {v.gate: v.verdict for v in gates.judge(Gates(), measured)}
     assert verdicts["SelfRepeat"] == verdicts["Recall"] == "Fail"
 
 

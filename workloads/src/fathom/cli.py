@@ -8,19 +8,11 @@ from typing import Annotated
 
 import typer
 
+from fathom import backfill_commands as backfill
 from fathom.examples import COMMANDS, example
 from fathom.interests import commands as interests
+from fathom.options import Shard, TaskFile
 from fathom.run import run_task
-from fathom_api.backfill_tasks import (
-    BackfillCompleteTask,
-    BackfillDropTask,
-    BackfillEstimateTask,
-    BackfillFitTask,
-    BackfillMoveTask,
-    BackfillPairTask,
-    BackfillProbeTask,
-    BackfillViewTask,
-)
 from fathom_api.tasks import (
     CaptionTask,
     EvaluateTask,
@@ -40,11 +32,6 @@ app = typer.Typer(
     "task as one JSON document (--task); `fathom task COMMAND` prints one to start from. The same in pods and"
     " on a laptop.",
 )
-TaskFile = Annotated[Path, typer.Option("--task", help="The task, a JSON document.", show_default=False)]
-Shard = Annotated[
-    int,
-    typer.Option(envvar="JOB_COMPLETION_INDEX", min=0, help="Which shard, from 0; in a pod the Job says it."),
-]
 
 
 @app.command()
@@ -166,6 +153,7 @@ def serve(  # noqa: PLR0917 (options)
 
 
 interests.add_to(app)
+backfill.add_to(app)
 
 
 @app.command()
@@ -255,85 +243,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not (name and separator and folder):
         raise typer.BadParameter(f"{text}: give NAME=FOLDER", param_hint="--features")
     return name, folder
-
-
-backfill = typer.Typer(
-    no_args_is_help=True,
-    help="Replace the embeddings of a gallery with a newer model's while it is searched. Stages in order: "
-    "estimate, pair, fit, move (with probe beside it), complete, drop; view rolls back and forth.",
-)
-app.add_typer(backfill, name="backfill")
-
-
-@backfill.command()
-def estimate(task: TaskFile) -> None:
-    """Count the items and time the new model on a few. Writes nothing."""
-    from fathom.backfill.stages.command import estimate as work
-
-    run_task(task, BackfillEstimateTask, work)
-
-
-@backfill.command()
-def pair(task: TaskFile) -> None:
-    """Make a gallery of the old embeddings, and embed a sample of it with the new model."""
-    from fathom.backfill.stages.command import pair as work
-
-    run_task(task, BackfillPairTask, work)
-
-
-@backfill.command()
-def fit(task: TaskFile) -> None:
-    """Learn what makes both models comparable and put the items in order.
-
-    Ends with 65 (WorseThanOld) where, on pairs it has not learnt from, the mixed gallery would answer worse
-    than the old one.
-    """
-    from fathom.backfill.stages.command import fit as work
-
-    run_task(task, BackfillFitTask, work)
-
-
-@backfill.command()
-def move(task: TaskFile, shard: Shard = 0) -> None:
-    """Embed items with the new model, in order, and commit them part by part. Again: it goes on.
-
-    A pod that is told to go (SIGTERM) ends after the batch in flight, with 143.
-    """
-    from fathom.backfill.stages.command import move as work
-
-    run_task(task, BackfillMoveTask, lambda t: work(t, shard))
-
-
-@backfill.command()
-def probe(task: TaskFile) -> None:
-    """Ask queries with known answers at every percent until the target has moved."""
-    from fathom.backfill.stages.command import probe as work
-
-    run_task(task, BackfillProbeTask, work)
-
-
-@backfill.command()
-def view(task: TaskFile) -> None:
-    """Have at most so much of what has moved in force: less rolls back, 100 % rolls forward."""
-    from fathom.backfill.stages.command import view as work
-
-    run_task(task, BackfillViewTask, work)
-
-
-@backfill.command()
-def complete(task: TaskFile) -> None:
-    """Embed what came or changed meanwhile, check that nothing is missing, write the report."""
-    from fathom.backfill.stages.command import complete as work
-
-    run_task(task, BackfillCompleteTask, work)
-
-
-@backfill.command()
-def drop(task: TaskFile) -> None:
-    """Remove the old embeddings; refused while an item needs them."""
-    from fathom.backfill.stages.command import drop as work
-
-    run_task(task, BackfillDropTask, work)
 
 
 @app.command(name="task")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
+from fathom.options import Shard, TaskFile
 from fathom.run import run_task
 from fathom_api.interest_tasks import (
     ClusterTask,
@@ -17,12 +15,6 @@ from fathom_api.interest_tasks import (
     TransitionsTask,
     UnderstandTask,
 )
-
-TaskFile = Annotated[Path, typer.Option("--task", help="The task, a JSON document.", show_default=False)]
-Shard = Annotated[
-    int,
-    typer.Option(envvar="JOB_COMPLETION_INDEX", min=0, help="Which shard, from 0; in a pod the Job says it."),
-]
 
 
 def add_to(app: typer.Typer) -> None:

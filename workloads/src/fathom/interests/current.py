@@ -9,7 +9,6 @@ from typing import Final
 
 from pydantic import Field, ValidationError
 
-from fathom import storage
 from fathom.errors import InvalidInputError
 from fathom.storage import Location, appearing
 from fathom_api.interests import Explore
@@ -46,8 +45,3 @@ def read(folder: Location) -> Current | None:
         return Current.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise InvalidInputError("InvalidCurrent", f"{path}: names no table: {error}") from error
-
-
-def resolved(current: Current) -> Location:
-    """Return where the table lies."""
-    return storage.resolve(current.table)

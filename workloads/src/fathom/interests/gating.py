@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -15,13 +14,13 @@ from fathom.report.interests import Found
 from fathom.serendipity import bulk, gates, measuring
 from fathom.serendipity.bulk import Planned
 from fathom.serendipity.clusters import Clusters
-from fathom.serendipity.gates import Limits, Measured
-from fathom.serendipity.planning import Decoding, Pair
+from fathom.serendipity.gates import Measured
+from fathom.serendipity.planning import Decoding
+from fathom.serendipity.spread import spread
 from fathom.serendipity.table import Table
 from fathom.serendipity.transitions import Lessons
 from fathom.storage import appearing
 from fathom_api.interest_tasks import GateTask
-from fathom_api.interests import Gates
 from fathom_api.progress import Outcome, Progress, Verdict
 
 #: Beside the table: what was measured and what the gates say. Not sealed: other gates judge the same table.
@@ -40,17 +39,18 @@ def gate(task: GateTask) -> Outcome:
         told.update(Progress(total=4))
         clusters = reading.clusters(task.clusters, task.summaries)
         lessons = Lessons.read(storage.existing(task.transitions), clusters)
-        decoding = Decoding(task.samples)
-        planner = reading.planner(task.planner, task.trained, clusters, decoding)
+        planner = reading.planner(task, clusters, lessons, Decoding(task.samples))
         planned = bulk.collect(storage.existing(task.plans), planner, clusters, task.gates.banned)
         table = planned.table(clusters)
         told.update(Progress(total=4, done=1))
-        free = reading.planner(task.planner, task.trained, clusters, Decoding(1, constrained=False))
-        match = measuring.free_match(free, clusters, spread(bulk.all_pairs(clusters)))
+        free = planner.drawing(Decoding(1, constrained=False))
+        pairs = bulk.all_pairs(clusters)
+        some = [pairs[n] for n in spread(len(pairs), _FREE)]
+        match = measuring.free_match(free, clusters, some)
         told.update(Progress(total=4, done=2))
         before = Table.read(storage.existing(task.previous)) if task.previous else None
         measured = measuring.measure(table, planned, lessons.validation, match, before)
-        verdicts = judged(task.gates, measured)
+        verdicts = gates.judge(task.gates, measured)
         folder, made_from = storage.resolve(task.output), _made_from(task)
         # Other gates judge the same table, which may be served: it is not written again.
         if manifest.unchanged(folder, made_from) is None:
@@ -59,29 +59,6 @@ def gate(task: GateTask) -> Outcome:
         told.update(Progress(total=4, done=3))
         report.write(task, Found(clusters, lessons, table, planned, measured, verdicts))
     return _outcome(task, clusters, planned, measured, verdicts)
-
-
-def judged(asked: Gates, measured: Measured) -> list[Verdict]:
-    """Return what each gate says."""
-    limits = Limits(
-        min_exact_match=asked.min_exact_match,
-        min_recall=asked.min_recall,
-        max_self_repeat=asked.max_self_repeat,
-        min_coverage=asked.min_coverage,
-        min_pairs=asked.min_pairs,
-        max_churn=asked.max_churn,
-        banned=tuple(asked.banned),
-    )
-    return [
-        Verdict(gate=v.gate, value=v.value, bound=v.limit, verdict=v.outcome, message=v.message[:512])
-        for v in gates.judge(limits, measured)
-    ]
-
-
-def spread(pairs: Sequence[Pair], most: int = _FREE) -> list[Pair]:
-    """Return at most `most` of `pairs`, evenly apart."""
-    count = min(len(pairs), most)
-    return [pairs[n * len(pairs) // count] for n in range(count)]
 
 
 def _made_from(task: GateTask) -> dict[str, str]:

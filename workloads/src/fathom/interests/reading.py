@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
@@ -16,12 +16,16 @@ from fathom.serendipity import opening, small_planner
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.events import Events
 from fathom.serendipity.planner import LanguagePlanner
-from fathom.serendipity.planning import Decoding, Pair
+from fathom.serendipity.planning import Decoding
 from fathom.serendipity.prompts import Style
-from fathom_api.interest_tasks import AnyInteractions, AnyPlanner
+from fathom.serendipity.transitions import Lessons, recent_moves
+from fathom_api.interest_tasks import AnyInteractions, AnyPlanner, GateTask, PlanBulkTask
 from fathom_api.meta import ApiModel
 from fathom_api.progress import Outcome, Progress
 from fathom_api.tasks import AnyData, AnyModel, AnyTable
+
+#: Share of the transitions to learn from, the latest, that the prompt tells of.
+_LATELY: Final = 0.5
 
 
 def events(given: AnyInteractions) -> Events:
@@ -71,21 +75,21 @@ def asked(given: AnyPlanner) -> Style:
 
 
 def planner(
-    given: AnyPlanner,
-    trained: str | None,
-    known: Clusters,
-    decoding: Decoding,
-    recent: Mapping[Pair, str] | None = None,
+    task: PlanBulkTask | GateTask, known: Clusters, lessons: Lessons, decoding: Decoding
 ) -> LanguagePlanner:
-    """Return the planner that was taught, in the folder `trained`, or the one that is `given`.
+    """Return the planner that was taught, or the one that is given, told where users went lately.
 
-    `recent` says where users of a pair went lately.
+    All who read plans must open it the same way: pairs are kept under its digest. What is held out to
+    measure on is not told.
 
     Raises:
         InvalidInputError: it cannot be opened.
     """
-    model = AnyModel(uri=trained or given.model)
-    return opening.open_planner(model, known, style=asked(given), decoding=decoding, recent=recent)
+    style = asked(task.planner)
+    # The small planner was never taught to read where users went lately.
+    recent = None if style.brief else recent_moves(lessons.train, known, _LATELY)
+    model = AnyModel(uri=task.trained or task.planner.model)
+    return opening.open_planner(model, known, style=style, decoding=decoding, recent=recent)
 
 
 def digest(folder: str) -> str:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fathom import manifest
-from fathom.errors import InvalidInputError
 from fathom.ranking import attribution, card, coverage, evaluation, split, words
 from fathom.ranking.evaluation import Arm
 from fathom.ranking.figures import EvaluationReport
 from fathom.ranking.interactions import Interactions
 from fathom.report import ranker
+from fathom.report.albums import album_of
 from fathom.storage import appearing, existing_local
 from fathom_api.tasks import EvaluateTask
 
-if TYPE_CHECKING:
-    from fathom.report.pictures import Album
-
-_log = logging.getLogger("fathom")
 EVALUATION: Final = "evaluation.json"
 REPORT: Final = "report.html"
 
@@ -61,7 +56,7 @@ def write(folder: Path, found: EvaluationReport, task: EvaluateTask) -> Path:
     """Write the evaluation, its report and the model card to `folder`, and return where the evaluation is."""
     title = task.output.rstrip("/").rpartition("/")[2]
     texts = {
-        REPORT: ranker.document(found, title, album=_album(task)),
+        REPORT: ranker.document(found, title, album=album_of(task.source)),
         card.NAME: card.markdown(title, found.card),
         # Last of all: who finds it finds the others.
         EVALUATION: found.model_dump_json(by_alias=True, indent=2),
@@ -70,16 +65,3 @@ def write(folder: Path, found: EvaluationReport, task: EvaluateTask) -> Path:
         with appearing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8", errors="replace")
     return folder / EVALUATION
-
-
-def _album(task: EvaluateTask) -> Album | None:
-    """Return the items' pictures; a report without them is better than none."""
-    if task.source is None:
-        return None
-    try:
-        from fathom.report.pictures import open_album
-
-        return open_album(task.source)
-    except (ImportError, InvalidInputError, OSError) as error:
-        _log.warning("the report has no pictures: %s", error)
-        return None

@@ -13,12 +13,15 @@ import numpy as np
 from fathom import storage
 from fathom.errors import InvalidInputError
 from fathom.report import page
+from fathom.report.albums import album_of
 from fathom.report.model import Fact
-from fathom.report.pictures import Album, Seen, open_album
+from fathom.report.pictures import Album, Seen
 from fathom.report.text import clean, shown_id
+from fathom.serendipity import gates
 from fathom.serendipity.bulk import Planned
 from fathom.serendipity.clusters import Cluster, Clusters
 from fathom.serendipity.gates import Measured
+from fathom.serendipity.spread import spread
 from fathom.serendipity.table import NONE, Table
 from fathom.serendipity.transitions import Lessons
 from fathom.storage import appearing
@@ -88,8 +91,7 @@ class Journey:
 
 def write(task: GateTask, found: Found) -> None:
     """Write the report of `found` where `task` says."""
-    album = _album(task)
-    text = document(found, task.name, album=album)
+    text = document(found, task.name, album=album_of(task.source))
     folder = storage.resolve(task.report)
     with appearing(folder / NAME) as path:
         path.write_text(text, encoding="utf-8")
@@ -103,7 +105,6 @@ def document(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> str:
     """Return the report as one HTML document; without `album` it has no pictures."""
-    against = [verdict for verdict in found.verdicts if verdict.verdict != "Pass"]
     return page.document(
         "interests.html.j2",
         title=clean(title, 80),
@@ -111,7 +112,7 @@ def document(
         found=found,
         measured=found.measured,
         verdicts=found.verdicts,
-        passed=not against,
+        passed=gates.passed(found.verdicts),
         dots=_dots(found.clusters),
         width=WIDTH,
         height=HEIGHT,
@@ -122,17 +123,6 @@ def document(
         reasons=sorted(found.planned.rejected.items(), key=lambda each: -each[1]),
         facts=_facts(found),
     )
-
-
-def _album(task: GateTask) -> Album | None:
-    if task.source is None:
-        return None
-    try:
-        return open_album(task.source)
-    except InvalidInputError as error:
-        # The report without pictures is better than none, and the table does not need them.
-        _log.warning("report: no pictures: %s", error)
-        return None
 
 
 def _dots(clusters: Clusters) -> list[Dot]:
@@ -206,10 +196,8 @@ def _above(clusters: Clusters, cluster: Cluster) -> str:
 
 def _journeys(found: Found) -> list[Journey]:
     later, names = found.lessons.validation, found.table.names
-    count = min(_JOURNEYS, len(later))
-    chosen = [n * len(later) // count for n in range(count)]
     journeys: list[Journey] = []
-    for n in chosen:
+    for n in spread(len(later), _JOURNEYS):
         first, second, went = int(later.first[n]), int(later.second[n]), int(later.target[n])
         planned = [t for t in found.table.targets[first, second].tolist()[:5] if t != NONE]
         said = [clean(names[t], 80) for t in planned]

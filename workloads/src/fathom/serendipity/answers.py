@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from fathom.serendipity import naming
 from fathom.serendipity.clusters import Clusters
 
 Reason = Literal["Malformed", "TooLong", "NotAName", "SelfRepeat", "Unsafe"]
@@ -44,12 +45,8 @@ class Checker:
 
     def __init__(self, clusters: Clusters, banned: Iterable[str] = ()) -> None:
         self._ids = clusters.by_name
-        listed = [f" {' '.join(word.lower().split())} " for word in banned]
-        self._banned = {
-            cluster
-            for name, cluster in self._ids.items()
-            if any(word in f" {name.lower()} " for word in listed)
-        }
+        words = tuple(banned)
+        self._banned = {cluster for name, cluster in self._ids.items() if naming.listed(name, words)}
 
     def check(self, text: str, first: int, second: int) -> Accepted | Rejected:
         """Return what `text` means as an answer about the clusters with the ids `first` and `second`.

@@ -6,33 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Outcome = Literal["Pass", "Fail", "Halt"]
+from fathom.serendipity import naming
+from fathom_api.interests import Gates
+from fathom_api.progress import Verdict
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What is asked of a table; a limit that is None is not asked.
-
-    Attributes:
-        min_exact_match: least share of answers without constraint that are names, verbatim; below it the
-            planning halts: the planner has not learned what it may say.
-        min_recall: least recall on later transitions of users.
-        min_novelty: least share of planned targets that are none of their pair.
-        max_self_repeat: most share of answers that repeat a cluster of their pair.
-        min_coverage: least share of clusters that are anybody's target.
-        max_churn: most change of the first targets against the table that is served.
-        min_pairs: least share of all pairs that lead somewhere.
-        banned: names or words of names that nobody is led to.
-    """
-
-    min_exact_match: float | None = 0.9
-    min_recall: float | None = 0.015
-    min_novelty: float | None = 1.0
-    max_self_repeat: float | None = 0.1
-    min_coverage: float | None = 0.3
-    max_churn: float | None = None
-    min_pairs: float | None = 0.95
-    banned: tuple[str, ...] = ()
+#: Least share of planned targets that are none of their pair; the rest would lead back.
+_MIN_NOVELTY: Final = 1.0
+#: Of a verdict's message, which holds names of clusters.
+_LONGEST: Final = 512
 
 
 @dataclass(frozen=True)
@@ -60,123 +41,99 @@ class Measured:
     targets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What one gate says.
-
-    Attributes:
-        gate: its name, CamelCase.
-        outcome: Pass; Fail: this table is not served; Halt: no use in planning further.
-        value: what was measured, None if it was not.
-        limit: what was asked.
-        message: a sentence for people, with what to do where it is not passed.
-    """
-
-    gate: str
-    outcome: Outcome
-    value: float | None
-    limit: float | None
-    message: str
+Said = Literal["Pass", "Fail", "Halt"]
+Gate = Callable[[Gates, Measured], Verdict | None]
 
 
-Gate = Callable[[Limits, Measured], Verdict | None]
-
-
-def exact_match(limits: Limits, measured: Measured) -> Verdict | None:
+def exact_match(asked: Gates, measured: Measured) -> Verdict | None:
     """Halt a planner that does not answer in names."""
     return _least(
         "ExactMatch",
         measured.exact_match,
-        limits.min_exact_match,
+        asked.min_exact_match,
         "of answers without constraint are names of clusters",
         "train the planner longer, or on more transitions",
         otherwise="Halt",
     )
 
 
-def recall(limits: Limits, measured: Measured) -> Verdict | None:
+def recall(asked: Gates, measured: Measured) -> Verdict | None:
     """Fail a table that does not name where users went."""
     return _least(
         "Recall",
         measured.recall,
-        limits.min_recall,
+        asked.min_recall,
         "of users' later moves are in the table",
         "give the planner more interactions, or ask for fewer clusters",
     )
 
 
-def novelty(limits: Limits, measured: Measured) -> Verdict | None:
+def novelty(_asked: Gates, measured: Measured) -> Verdict | None:
     """Fail a table that leads back."""
     return _least(
         "Novelty",
         measured.novelty,
-        limits.min_novelty,
+        _MIN_NOVELTY,
         "of targets differ from their pair",
         "plan again: the answers were not checked",
     )
 
 
-def self_repeat(limits: Limits, measured: Measured) -> Verdict | None:
+def self_repeat(asked: Gates, measured: Measured) -> Verdict | None:
     """Fail a planner that says what it was told."""
     return _most(
         "SelfRepeat",
         measured.self_repeat,
-        limits.max_self_repeat,
+        asked.max_self_repeat,
         "of answers repeat a cluster of their pair",
         "train the planner longer; the prompt must ask for an interest different from both",
     )
 
 
-def coverage(limits: Limits, measured: Measured) -> Verdict | None:
+def coverage(asked: Gates, measured: Measured) -> Verdict | None:
     """Fail a table that leads everybody to the same few interests."""
     return _least(
         "Coverage",
         measured.coverage,
-        limits.min_coverage,
+        asked.min_coverage,
         "of clusters are led to",
         "balance the transitions more (fewer per target), or take more samples",
     )
 
 
-def pairs(limits: Limits, measured: Measured) -> Verdict | None:
+def pairs(asked: Gates, measured: Measured) -> Verdict | None:
     """Fail a table with holes."""
     return _least(
         "Pairs",
         measured.pairs,
-        limits.min_pairs,
+        asked.min_pairs,
         "of pairs lead somewhere",
         "see the rejected outputs for why the others do not",
     )
 
 
-def churn(limits: Limits, measured: Measured) -> Verdict | None:
+def churn(asked: Gates, measured: Measured) -> Verdict | None:
     """Fail a table that would change more at once than was allowed; the first table changes nothing."""
-    if measured.churn is None:
+    if measured.churn is None or asked.max_churn is None:
         return None
     return _most(
         "Churn",
         measured.churn,
-        limits.max_churn,
+        asked.max_churn,
         "of first targets differ from the table that is served",
         "raise the limit if the change is meant",
     )
 
 
-def safety(limits: Limits, measured: Measured) -> Verdict | None:
+def safety(asked: Gates, measured: Measured) -> Verdict | None:
     """Fail a table with a target whose name, or words of it, are on the list."""
-    if not limits.banned:
+    if not asked.banned:
         return None
-    listed = [f" {' '.join(word.lower().split())} " for word in limits.banned]
-    found = [name for name in measured.targets if any(word in f" {name.lower()} " for word in listed)]
+    found = [name for name in measured.targets if naming.listed(name, asked.banned)]
     if not found:
-        return Verdict("Safety", "Pass", 0, 0, "no target is on the safety list")
-    return Verdict(
-        "Safety",
-        "Fail",
-        len(found),
-        0,
-        f"{len(found)} targets are on the safety list, {found[0]!r} first: exclude those clusters",
-    )
+        return _verdict("Safety", "Pass", 0, 0, "no target is on the safety list")
+    message = f"{len(found)} targets are on the safety list, {found[0]!r} first: exclude those clusters"
+    return _verdict("Safety", "Fail", len(found), 0, message)
 
 
 GATES: Final[tuple[Gate, ...]] = (
@@ -191,33 +148,32 @@ GATES: Final[tuple[Gate, ...]] = (
 )
 
 
-def judge(limits: Limits, measured: Measured) -> list[Verdict]:
+def judge(asked: Gates, measured: Measured) -> list[Verdict]:
     """Return what each gate that was asked for says."""
-    return [verdict for gate in GATES if (verdict := gate(limits, measured)) is not None]
+    return [verdict for gate in GATES if (verdict := gate(asked, measured)) is not None]
 
 
 def passed(verdicts: Sequence[Verdict]) -> bool:
     """Return whether the table may be served."""
-    return all(verdict.outcome == "Pass" for verdict in verdicts)
+    return all(verdict.verdict == "Pass" for verdict in verdicts)
 
 
 def _least(  # noqa: PLR0917 (a sentence's parts)
-    gate: str, value: float | None, limit: float | None, what: str, fix: str, otherwise: Outcome = "Fail"
-) -> Verdict | None:
-    if limit is None:
-        return None
+    gate: str, value: float | None, bound: float, what: str, fix: str, otherwise: Said = "Fail"
+) -> Verdict:
     if value is None:
-        return Verdict(
-            gate, "Fail", None, limit, f"nothing to measure it on, at least {limit:.1%} asked; {fix}"
-        )
-    holds = value >= limit
-    message = f"{value:.1%} {what}, at least {limit:.1%} asked" + ("" if holds else f"; {fix}")
-    return Verdict(gate, "Pass" if holds else otherwise, value, limit, message)
+        message = f"nothing to measure it on, at least {bound:.1%} asked; {fix}"
+        return _verdict(gate, "Fail", None, bound, message)
+    holds = value >= bound
+    message = f"{value:.1%} {what}, at least {bound:.1%} asked" + ("" if holds else f"; {fix}")
+    return _verdict(gate, "Pass" if holds else otherwise, value, bound, message)
 
 
-def _most(gate: str, value: float, limit: float | None, what: str, fix: str) -> Verdict | None:
-    if limit is None:
-        return None
-    holds = value <= limit
-    message = f"{value:.1%} {what}, at most {limit:.1%} allowed" + ("" if holds else f"; {fix}")
-    return Verdict(gate, "Pass" if holds else "Fail", value, limit, message)
+def _most(gate: str, value: float, bound: float, what: str, fix: str) -> Verdict:
+    holds = value <= bound
+    message = f"{value:.1%} {what}, at most {bound:.1%} allowed" + ("" if holds else f"; {fix}")
+    return _verdict(gate, "Pass" if holds else "Fail", value, bound, message)
+
+
+def _verdict(gate: str, said: Said, value: float | None, bound: float, message: str) -> Verdict:
+    return Verdict(gate=gate, value=value, bound=bound, verdict=said, message=message[:_LONGEST])

@@ -56,3 +56,9 @@ def names(found: Sequence[Sequence[str]], taken: Mapping[int, str] | None = None
         given[place] = name
         used.add(name)
     return [given[place] for place in range(len(found))]
+
+
+def listed(name: str, words: Iterable[str]) -> bool:
+    """Return whether any of `words`, names or words of names, is `name` or whole words of it."""
+    told = f" {name.lower()} "
+    return any(f" {' '.join(word.lower().split())} " in told for word in words)

@@ -6,11 +6,12 @@ clusters' summaries, which a multimodal model made of them.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import torch
 from transformers import StoppingCriteriaList, StopStringCriteria
@@ -62,6 +63,12 @@ class LanguagePlanner:
         self._trie = Trie(
             [encode(tokenizer, f" {cluster.name}") for cluster in clusters.finest], tokenizer.eos_token_id
         )
+
+    def drawing(self, decoding: Decoding) -> Self:
+        """Return the same planner, model and prompt, whose answers are drawn by `decoding`."""
+        other = copy.copy(self)
+        other.decoding = decoding
+        return other
 
     @property
     def digest(self) -> str:

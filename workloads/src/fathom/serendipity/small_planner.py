@@ -12,8 +12,10 @@ from fathom.captioning.models.small_llava import train_tokenizer
 from fathom.serendipity import prompts
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.prompts import MARK, Style
+from fathom_api.interests import SMALL_PLANNER
 
-URI: Final = "fathom://small-planner"
+#: How it is asked for.
+URI: Final = SMALL_PLANNER
 
 
 def build(clusters: Clusters, style: Style, seed: int) -> tuple[LlamaForCausalLM, Any]:

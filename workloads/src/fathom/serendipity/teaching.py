@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
+import numpy as np
 import torch
 
 from fathom.captioning.models import checkpoint
@@ -26,6 +27,7 @@ from fathom.serendipity import opening, small_planner
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.planner import lesson
 from fathom.serendipity.prompts import Style
+from fathom.serendipity.spread import spread
 from fathom.serendipity.transitions import Lessons, Transitions
 from fathom_api.captioning import CaptionModel, Lora
 
@@ -141,7 +143,7 @@ def _teach(  # noqa: PLR0917 (as above)
     precision = torch.bfloat16 if opened.device.type == "cuda" else None
     training = Training(opened, teaching, state, precision=precision)
     train = _Part(_examples(tokenizer, style, clusters, lessons.train, teaching.most_often))
-    late = lessons.validation.where(_spread(len(lessons.validation)))
+    late = lessons.validation.where(np.array(spread(len(lessons.validation), _MEASURED), np.int64))
     measured = _Part(_examples(tokenizer, style, clusters, late, 1))
     encode = _Batches(tokenizer.pad_token_id, opened.device)
     with on_sigterm() as stop:
@@ -206,11 +208,6 @@ def _examples(
         one = lesson(tokenizer, style, (finest[first], finest[second]), finest[target])
         made += [one] * min(count, most_often)
     return made
-
-
-def _spread(count: int) -> Any:
-    """Return places of at most `_MEASURED` of `count`, evenly apart."""
-    return [n * count // min(count, _MEASURED) for n in range(min(count, _MEASURED))]
 
 
 def _digest(value: Any) -> str:

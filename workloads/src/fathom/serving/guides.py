@@ -51,7 +51,7 @@ class Guides:
         return True
 
     def _take(self, named: Current) -> None:
-        table = Table.read(current.resolved(named))
+        table = Table.read(storage.resolve(named.table))
         if table.version != named.digest:
             raise InvalidInputError(
                 "OtherTable",

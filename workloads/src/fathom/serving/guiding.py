@@ -16,6 +16,7 @@ from fathom.ranking.names import Names
 from fathom.serendipity.guide import Explore, Guide, Slot, Target, mix
 from fathom.serendipity.table import Table
 from fathom_api.interests import Explore as ExploreSpec
+from fathom_api.types import share
 
 Ints = NDArray[np.int64]
 
@@ -49,13 +50,11 @@ class _Fit:
 
     Attributes:
         names: the ranker's items that this was worked out for.
-        rows: [n] row from 1 of each of the table's items, 0 where the ranker knows none.
-        back: [n] place of each among all the ranker's items, -1 where it knows none.
+        back: [n] place of each of the table's items among all the ranker's, -1 where it knows none.
         place: [rows + 1] place in the table of each row, -1 where it has none.
     """
 
     names: Names
-    rows: Ints
     back: Ints
     place: Ints
 
@@ -126,14 +125,13 @@ class Guiding:
             place = np.full(len(names) + 1, -1, np.int64)
             place[rows] = np.arange(len(rows))
             place[0] = -1
-            self._fit = fit = _Fit(names, rows, rows - 1, place)
+            self._fit = fit = _Fit(names, rows - 1, place)
         return fit
 
 
 def explored(spec: ExploreSpec) -> Explore:
     """Return how much users shall see, as the guide takes it."""
-    share = float(spec.share.removesuffix("%")) / 100
-    return Explore(share, spec.max_per_user, spec.recent, spec.targets)
+    return Explore(share(spec.share), spec.max_per_user, spec.recent, spec.targets)
 
 
 def best(scores: NDArray[np.float32], k: int) -> Ints:
@@ -153,13 +151,13 @@ def _own_scores(
     Both are right for `members` [m] only, the items of the targets: looking at all would cost a large
     catalogue more than all the rest. `rows` [len(scores)] are those of the candidates; None for all items.
     """
-    own = np.empty(len(fit.rows), np.float32)
+    own = np.empty(len(fit.back), np.float32)
     if rows is None:
-        at = fit.rows[members]
-        own[members] = np.where(at > 0, scores[at - 1], -np.inf)
+        at = fit.back[members]
+        own[members] = np.where(at >= 0, scores[at], -np.inf)
         return own, fit.back
     own[members] = -np.inf
-    back = np.zeros(len(fit.rows), np.int64)
+    back = np.zeros(len(fit.back), np.int64)
     place = fit.place[rows]
     at = np.flatnonzero(place >= 0)
     own[place[at]], back[place[at]] = scores[at], at
