@@ -434,3 +434,17 @@ def test_a_new_item_that_cannot_be_read_does_not_hold_up_the_end(root: Path) -> 
 
     assert completed(root).progress.metrics["added"] == 0
     assert "lost" in (root / "out/report/index.html").read_text()
+
+
+def test_an_item_that_can_be_read_at_last_is_embedded_once_and_told_no_more(root: Path) -> None:
+    moved(root)
+    ids = [f"item-{n:04d}" for n in range(ITEMS)] + ["item-late"]
+    pictures = [picture(n % 8, n) for n in range(ITEMS)]
+    more = {"item_id": ids, "kind": ["kind-0"] * len(ids), "views": [0] * len(ids)}
+    write_gallery(root / "items.parquet", ITEMS, image=[*pictures, b""], **more)
+    completed(root)
+    write_gallery(root / "items.parquet", ITEMS, image=[*pictures, picture(1, 1)], **more)
+
+    assert completed(root).progress.metrics["added"] == 1
+    assert "item-late" not in (root / "out/report/index.html").read_text()
+    assert completed(root).progress.metrics["added"] == 0

@@ -108,6 +108,35 @@ def test_rolling_back_and_forward_leads_to_any_progress(world: World, gallery: G
     assert moved(following) == chunk_ids(world, *range(5))
 
 
+def test_a_rollback_that_a_part_held_up_is_finished_at_the_next_look(world: World, gallery: Gallery) -> None:
+    following = follow(gallery)
+    world.move(gallery, range(5), 30)
+    following.look()
+    writing.roll_back(gallery, 2)
+    path = gallery.path(gallery.parts("old")[0])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+    with pytest.raises(InvalidInputError, match="write this part again"):
+        following.look()
+    assert moved(following) == chunk_ids(world, *range(5)), "found where they are until then"
+    path.write_bytes(whole)
+    following.look()
+    assert moved(following) == chunk_ids(world, 0, 1)
+    assert len(where(following)) == 300
+
+
+def test_a_part_that_cannot_be_read_holds_up_no_rollback(world: World, gallery: Gallery) -> None:
+    following = follow(gallery)
+    writing.add(gallery, rows(["fresh"], vectors(1, 24, 3)), NEW_MODEL)
+    path = gallery.path(gallery.parts("new")[0])
+    world.move(gallery, range(2), 30)
+    path.write_bytes(path.read_bytes()[:-40])
+    following.look()
+    writing.roll_back(gallery, 1)
+    assert following.look() == Look(went=1, failed=1)
+    assert moved(following) == chunk_ids(world, 0)
+
+
 def test_what_is_rolled_back_has_its_old_vector_again(world: World, gallery: Gallery) -> None:
     following = follow(gallery)
     world.move(gallery, range(10), 30)
@@ -153,6 +182,22 @@ def test_a_part_that_cannot_be_read_is_tried_again_and_holds_up_no_other(
     path.write_bytes(whole)
     assert following.look() == Look(came=1)
     assert moved(following) == chunk_ids(world, 0, 1)
+
+
+def test_what_the_index_failed_to_take_is_given_to_it_again(
+    world: World, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following = follow(gallery)
+    world.move(gallery, range(1), 30)
+
+    def refuse(*_: object) -> None:
+        raise TimeoutError("the database is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(following.index, "put", refuse)  # type: ignore[attr-defined]
+        assert following.look() == Look(failed=1)
+    assert following.look() == Look(came=1)
+    assert moved(following) == chunk_ids(world, 0)
 
 
 def test_old_vectors_are_transformed_and_new_ones_taken_as_they_are_stored(

@@ -102,6 +102,20 @@ def test_a_database_follows_a_gallery(opened: Opened, tmp_path: Path) -> None:
     assert following.progress == 0.5
 
 
+def test_answers_do_not_wait_for_the_database_to_count_its_items(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = opened(OLD, NEW)
+    mirror = Mirror(database)
+    mirror.put("old", pa.array(["a", "b"]), vectors(2, 16, 1))
+    mirror.put("new", pa.array(["a"]), vectors(1, 24, 1))
+    monkeypatch.setattr(database, "sizes", lambda: pytest.fail("counted without a change"))
+    assert mirror.sizes() == {"old": 1, "new": 1}
+    assert mirror.space("new") == NEW
+    [hits] = search(mirror, Queries(vectors(1, 16, 1), vectors(1, 24, 1)), 5)
+    assert {hit.id for hit in hits} == {"a", "b"}
+
+
 def test_vectors_of_another_model_are_refused_though_their_width_is_the_same(opened: Opened) -> None:
     opened(OLD, NEW).put("new", pa.array(["a"]), vectors(1, 24, 1))
     successor = opened(OLD, Space(model=OTHER_MODEL, dim=24))

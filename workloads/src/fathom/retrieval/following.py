@@ -7,20 +7,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from fathom.errors import InvalidInputError
-from fathom.retrieval import parts
-from fathom.retrieval.force import Force
+from fathom.retrieval.force import Force, Mask
 from fathom.retrieval.gallery import Gallery, Part, Standing
 from fathom.retrieval.index import Batch
-from fathom.retrieval.names import Names
+from fathom.retrieval.names import Names, Numbers
 from fathom.retrieval.parts import Floats, Rows, SpaceName
 from fathom.retrieval.writing import ids_digest
 
 _log = logging.getLogger("fathom")
 #: How often a gallery is looked at again whose old vectors are dropped while it is being loaded.
 _ATTEMPTS: Final = 3
+_NOTHING: Final[Numbers] = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Following:
         self._gallery, self._index, self._old_vector = gallery, index, old_vector
         self._force = Force()
         self._followed: frozenset[Part] = frozenset()
+        # Items whose part was withdrawn and that are still found where it had them.
+        self._left = _NOTHING
 
     @property
     def progress(self) -> float:
@@ -99,17 +102,18 @@ class Following:
                 failed += 1
                 came -= {part}
                 _log.error("%s is not searched: %s", self._gallery.path(part), error)
+        followed = (self._followed | came) - went
+        self._left = np.union1d(self._left, self._force.withdraw([p for p in went if p.space == "new"]))
         # After what came: an item that a withdrawn part had may be in one of these.
-        if went:
-            self._withdraw(sorted(p for p in went if p.space == "new"), standing)
-        self._followed = (self._followed | came) - went
+        self._put_back(sorted(followed))
+        self._followed = followed
         return Look(len(came), len(went), failed)
 
     def _load(self, standing: Standing) -> None:
         old_ids: list[pa.StringArray] = []
         self._force = Force()
         for part in sorted(standing.parts, key=lambda p: (p.space == "new", p.name)):
-            ids, versions = parts.ids(self._gallery.path(part))
+            ids, versions = self._gallery.ids(part)
             if part.space == "old":
                 old_ids.append(ids)
             self._force.take(part, self._index.names.add(ids), versions)
@@ -149,27 +153,30 @@ class Following:
 
     def _take(self, part: Part) -> None:
         rows = self._read(part)
-        wins = self._force.take(part, self._index.names.add(rows.ids), rows.versions)
-        self._put(part.space, rows.take(wins))
+        numbers = self._index.names.add(rows.ids)
+        self._force.take(part, numbers, rows.versions)
+        # Not only what came into force just now: the index may have failed to take it at the last look.
+        self._put(part.space, rows.take(self._force.of(part, numbers)))
 
-    def _withdraw(self, gone: list[Part], standing: Standing) -> None:
-        """Put the items of withdrawn parts back where they were; until then they are found where they are."""
-        without = self._force.withdraw(gone)
-        if not len(without):
+    def _put_back(self, followed: list[Part]) -> None:
+        """Put items whose part was withdrawn where they were before; until then they are found where they
+        are. If a part cannot be read, the next look does it.
+        """
+        if not len(self._left):
             return
-        lost = set(without.tolist())
-        for part in sorted(standing.parts):
-            ids, versions = parts.ids(self._gallery.path(part))
+        having: list[tuple[Part, Numbers, Mask]] = []
+        for part in followed:
+            ids, versions = self._gallery.ids(part)
             numbers = self._index.names.find(ids)
-            ours = [row for row, number in enumerate(numbers.tolist()) if number in lost]
-            self._force.take(part, numbers[ours], versions[ours])
-        for part in sorted(standing.parts):
-            ids, _ = parts.ids(self._gallery.path(part))
-            numbers = self._index.names.find(ids)
-            mine = self._force.of(part, numbers)
-            mine &= [number in lost for number in numbers.tolist()]
+            ours = np.isin(numbers, self._left)
+            if ours.any():
+                self._force.take(part, numbers[ours], versions[ours])
+                having.append((part, numbers, ours))
+        for part, numbers, ours in having:
+            mine = ours & self._force.of(part, numbers)
             if mine.any():
                 self._put(part.space, self._read(part).take(mine))
+        self._left = _NOTHING
 
     def _put(self, space: SpaceName, rows: Rows) -> None:
         if len(rows):

@@ -23,6 +23,7 @@ class Force:
 
     def __init__(self) -> None:
         self._parts: list[Part] = []
+        self._numbers: dict[Part, int] = {}
         self._from: NDArray[np.int32] = np.zeros(0, np.int32)
         # Most catalogues have no versions: then this stays None, which saves a good deal.
         self._versions: NDArray[np.int64] | None = None
@@ -32,28 +33,30 @@ class Force:
         """How many items have a row in force."""
         return int((self._from != _NOWHERE).sum())
 
-    def take(self, part: Part, numbers: Numbers, versions: NDArray[np.int64]) -> Mask:
-        """Consider a part's rows, one for each of `numbers`; return which of them come into force [n]."""
+    def take(self, part: Part, numbers: Numbers, versions: NDArray[np.int64]) -> None:
+        """Consider a part's rows, one for each of `numbers`."""
         self._make_room(int(numbers.max(initial=-1)) + 1)
         before = self._from[numbers]
         absent = before == _NOWHERE
-        stronger = np.array([_rank(part) > _rank(known) for known in self._parts] or [False])[before]
+        # A gallery has thousands of parts: only those that had these items are compared.
+        holders = np.unique(before[~absent]).tolist()
+        weaker = [number for number in holders if _rank(part) > _rank(self._parts[number])]
+        stronger = np.isin(before, weaker)
         known = self._known(numbers)
         wins = absent | (versions > known) | ((versions == known) & stronger)
         if wins.any():
             self._from[numbers[wins]] = self._number(part)
             self._remember(numbers[wins], versions[wins])
-        return wins
 
     def of(self, part: Part, numbers: Numbers) -> Mask:
         """Return for which of `numbers` the row in force is this part's [n]."""
-        if part not in self._parts:
+        if part not in self._numbers:
             return np.zeros(len(numbers), np.bool_)
-        return self._from[numbers] == self._parts.index(part)
+        return self._from[numbers] == self._numbers[part]
 
     def withdraw(self, parts: Sequence[Part]) -> Numbers:
         """Forget the rows of `parts`; return the items that have no row in force any more."""
-        gone = [self._parts.index(part) for part in parts if part in self._parts]
+        gone = [self._numbers[part] for part in parts if part in self._numbers]
         numbers = np.flatnonzero(np.isin(self._from, gone)) if gone else np.zeros(0, np.int64)
         self._from[numbers] = _NOWHERE
         return numbers
@@ -69,9 +72,10 @@ class Force:
         self._versions[numbers] = versions
 
     def _number(self, part: Part) -> int:
-        if part not in self._parts:
+        if part not in self._numbers:
+            self._numbers[part] = len(self._parts)
             self._parts.append(part)
-        return self._parts.index(part)
+        return self._numbers[part]
 
     def _make_room(self, count: int) -> None:
         missing = count - len(self._from)

@@ -18,6 +18,9 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from fathom.errors import InvalidInputError
@@ -124,6 +127,14 @@ class Gallery:
             InvalidInputError: it is damaged.
         """
         return parts.read(self.path(part), self.info.space(part.space))
+
+    def ids(self, part: Part) -> tuple[pa.StringArray, NDArray[np.int64]]:
+        """Return ids and versions of a part, unchecked; its vectors are not read.
+
+        Raises:
+            InvalidInputError: it is no part of a gallery.
+        """
+        return parts.ids(self.path(part))
 
     def rows(self, part: Part) -> int:
         """Return how many rows a part has."""

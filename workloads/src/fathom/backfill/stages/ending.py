@@ -46,6 +46,8 @@ def complete(
     compatibility = opened(folders, gallery, encoder)
     ids, rows = items.ids()
     latest = {item.item_id: item.media_sha256 for item in folders.all_done()}
+    # Notes are read in the order of their names.
+    note = f"added-{int(clock() * 1000):015d}"
     changed, unread = list[int](), list[Done]()
     for seen in items.digests(rows):
         if seen.sha256 is None and seen.id not in latest:
@@ -53,24 +55,26 @@ def complete(
         elif seen.sha256 is not None and latest.get(seen.id) != seen.sha256:
             changed.append(seen.row)
     if unread:
-        folders.save_done(f"unread-{int(clock() * 1000):015d}", unread)
+        folders.save_done(f"{note}-unread", unread)
     added = failed = 0
     for start in range(0, len(changed), BATCH):
         found = together(embed(encoder, items.pictures(changed[start : start + BATCH])), encoder.dim)
         if found.seen:
             # Later than whatever was there: of two rows of one item the higher version is in force.
             writing.add(gallery, stored(compatibility, found, version=int(clock())), encoder.digest)
-        folders.save_done(f"added-{int(clock() * 1000):015d}-{start:08d}", noted(found))
+        folders.save_done(f"{note}-{start:08d}", noted(found))
         added, failed = added + len(found.seen), failed + len(found.unusable)
         report.update(Progress(total=len(changed), done=added, failed=failed))
-    missing = _missing(gallery, ids, {i.item_id for i in folders.all_done() if i.media_sha256 is None})
+    done = {item.item_id: item for item in folders.all_done()}
+    missing = _missing(gallery, ids, {item.item_id for item in done.values() if item.media_sha256 is None})
     if missing:
         raise InvalidInputError(
             "NotMoved",
             f"{folders.uri}: {len(missing)} items are not in the new space, {missing[0]} among them; run "
             "`fathom backfill move` to its end first",
         )
-    digest = reporting.write(task, folders, gallery, compatibility)
+    unusable = [item for item in done.values() if item.reason is not None]
+    digest = reporting.write(task, folders, gallery, compatibility, unusable)
     metrics = {"added": float(added)}
     return Outcome(
         result="Succeeded",

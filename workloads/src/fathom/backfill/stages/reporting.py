@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fathom.backfill.compatibility import Compatibility
-from fathom.backfill.stages.folders import Folders
+from fathom.backfill.stages.folders import Done, Folders
 from fathom.report.backfill import BackfillReport, Unread, render
 from fathom.report.model import Fact
 from fathom.retrieval.gallery import Gallery
@@ -12,11 +14,14 @@ from fathom_api.backfill_tasks import BackfillCompleteTask
 
 
 def write(
-    task: BackfillCompleteTask, folders: Folders, gallery: Gallery, compatibility: Compatibility
+    task: BackfillCompleteTask,
+    folders: Folders,
+    gallery: Gallery,
+    compatibility: Compatibility,
+    unusable: Sequence[Done],
 ) -> str:
-    """Write the report and return its digest."""
-    latest = {item.item_id: item for item in folders.all_done()}
-    unread = [Unread(i.item_id, i.reason or "", i.message or "") for i in latest.values() if i.reason]
+    """Write the report, which names the items that are `unusable`, and return its digest."""
+    unread = [Unread(item.item_id, item.reason or "", item.message or "") for item in unusable]
     added = sum(gallery.rows(part) for part in gallery.parts("new") if part.chunk is None)
     moved = sum(gallery.rows(part) for part in gallery.parts("new") if part.chunk is not None)
     page = render(

@@ -57,11 +57,10 @@ def model(options: Options) -> tuple[RetrieverModel, Following]:
     if options.database:
         from fathom.retrieval.stores import Mirror, open_database
 
-        store = open_database(options.database, spaces["old"], spaces["new"])
-        following = Following(gallery, Mirror(store), old_vector)
+        store = Mirror(open_database(options.database, spaces["old"], spaces["new"]))
     else:
         store = Index(spaces, info.items, probes=options.probes)
-        following = Following(gallery, store, old_vector)
+    following = Following(gallery, store, old_vector)
     following.load()
     version = options.model_version or info.new.model.removeprefix("sha256:")[:8]
     from fathom.retrieval.serving.predictor import RetrieverModel

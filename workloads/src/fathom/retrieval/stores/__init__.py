@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from fathom.errors import InvalidInputError
 from fathom.retrieval.index import Batch
-from fathom.retrieval.merging import Store
+from fathom.retrieval.merging import Hit, Queries, Store
 from fathom.retrieval.names import Names
 from fathom.retrieval.parts import Floats, Space, SpaceName
 
@@ -41,24 +41,41 @@ class Database(Store, Protocol):
 
 
 class Mirror:
-    """A database that follows a gallery, as the index in memory does."""
+    """A database that follows a gallery, as the index in memory does.
+
+    It counts the database's items when it has changed something: whoever answers a query must not wait for
+    that.
+    """
 
     def __init__(self, database: Database) -> None:
+        """Take the `database` as it is."""
         self.names = Names()
         self._database = database
+        self._sizes = database.sizes()
+
+    def space(self, name: SpaceName) -> Space:
+        """Return what a space is of."""
+        return self._database.space(name)
+
+    def search(self, queries: Queries, k: int) -> list[list[Hit]]:
+        """Return for each query the best items of each space."""
+        return self._database.search(queries, k)
 
     def load(self, space: SpaceName, read: Callable[[], Iterator[Batch]]) -> None:
         """Have what `read` yields in `space`; what is there already is written again."""
         for numbers, vectors in read():
-            self.put(space, pa.array(self.names.take(numbers.tolist()), pa.string()), vectors)
+            ids = pa.array(self.names.take(numbers.tolist()), pa.string())
+            self._database.put(space, ids, vectors)
+        self._sizes = self._database.sizes()
 
     def put(self, space: SpaceName, ids: pa.StringArray, vectors: Floats) -> None:
         """Have items in `space`."""
         self._database.put(space, ids, vectors)
+        self._sizes = self._database.sizes()
 
     def sizes(self) -> dict[SpaceName, int]:
-        """Return how many items each space has."""
-        return self._database.sizes()
+        """Return how many items each space had after the last change."""
+        return self._sizes
 
 
 def open_database(uri: str, old: Space, new: Space) -> Database:
