@@ -22,10 +22,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,7 +38,7 @@ import torch
 from PIL import Image
 
 from fathom import cpus
-from fathom.captioning import command, computing
+from fathom.captioning import command, computing, engines
 from fathom.captioning.engines import Question
 from fathom.captioning.engines.collating import Buffers, collate
 from fathom.captioning.engines.transformers_engine import TransformersEngine
@@ -151,8 +152,7 @@ class Ours:
     def __init__(self, given: Given) -> None:
         self._given = given
         self._runs = 0
-        computing.settle()
-        self.engine = TransformersEngine.of(given.task.model)
+        self.engine = engines.open_engine(given.task.model)
         while self._runs < 2:
             self()
 
@@ -255,14 +255,15 @@ def attend(name: str, given: Given, orders: Connection) -> None:
     torch.set_num_threads(cpus.available())
     way = WAYS[name](given)
     orders.send(None)
-    while orders.recv():
+    while True:
+        orders.recv()
         began = time.perf_counter()
         said = way()
         orders.send((len(said) / (time.perf_counter() - began), said))
 
 
 @contextmanager
-def _environment(**changed: str | None) -> Iterator[None]:
+def _environment(**changed: str | None) -> Generator[None]:
     """Set variables for the processes that are started within; None unsets one."""
     before = {name: os.environ.pop(name, None) for name in changed}
     os.environ.update({name: value for name, value in changed.items() if value is not None})
@@ -281,23 +282,26 @@ class Ways:
     def __init__(self, given: Given) -> None:
         start = multiprocessing.get_context("spawn")
         self._orders: dict[str, Connection] = {}
+        self._processes: list[SpawnProcess] = []
         for name in WAYS:
             ours, theirs = start.Pipe()
             # What the captioner's image sets; and a daemon could not have processes of its own.
             with _environment(GOMP_SPINCOUNT="20000" if name == "ours" else None):
-                start.Process(target=attend, args=(name, given, theirs)).start()
+                process = start.Process(target=attend, args=(name, given, theirs))
+                process.start()
             ours.recv()
             self._orders[name] = ours
+            self._processes.append(process)
 
     def run(self, name: str) -> tuple[float, list[str]]:
         """Return the images a second of a way, and what it said."""
-        self._orders[name].send(True)
+        self._orders[name].send(name)
         return self._orders[name].recv()
 
     def close(self) -> None:
-        """End their processes."""
-        for orders in self._orders.values():
-            orders.send(False)
+        """End their processes, which would wait for those that they started."""
+        for process in self._processes:
+            process.kill()
 
 
 def rounds(ways: Ways, count: int) -> Iterator[Round]:

@@ -14,6 +14,7 @@ import pytest
 import torch
 import transformers as hf
 
+from fathom import cpus
 from fathom.captioning.models.small_llava import train_tokenizer
 
 PROMPT = "What is it?"
@@ -205,6 +206,12 @@ ARCHITECTURES: dict[str, Callable[[], tuple[Any, Any]]] = {
     "BLIP-2, whose processor writes the image tokens": blip2,
     "Florence-2, an encoder and a decoder": florence2,
 }
+
+
+@pytest.fixture(autouse=True)
+def one_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests run beside these: a model for each CPU would only take longer to open."""
+    monkeypatch.setattr(cpus, "available", lambda: 1)
 
 
 @pytest.fixture(scope="session", params=ARCHITECTURES)

@@ -99,10 +99,7 @@ def _predictor(
         env=predictor_env(),
         mounts=mounts,
     )
-    main |= {
-        "ports": [{"containerPort": PORT, "protocol": "TCP"}],
-        "readinessProbe": listening(owner.name, PORT),
-    }
+    main |= listening(owner.name, PORT)
     grace = serving.termination_grace_period_seconds
     if drain := _DRAIN_SECONDS if grace is None else min(_DRAIN_SECONDS, grace):
         # Requests still come for a moment after a pod has left the Service's endpoints.

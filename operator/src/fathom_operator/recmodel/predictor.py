@@ -138,10 +138,7 @@ def _predictor(
         env=[*predictor_env(), *([{"name": ENV_GUIDE, "value": guide}] if guide else [])],
         mounts=mounts,
     )
-    main |= {
-        "ports": [{"containerPort": PORT, "protocol": "TCP"}],
-        "readinessProbe": listening(owner.name, PORT),
-    }
+    main |= listening(owner.name, PORT)
     return {
         **_scaled(serving),
         "labels": owner.labels(STAGE, version.name),

@@ -7,34 +7,26 @@ theirs. `Threads` serve engines that wait for a server.
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from functools import cache
-from multiprocessing import connection, get_context, parent_process
-from multiprocessing.context import ForkServerContext
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from fathom import cpus
-from fathom.captioning import media
+from fathom.captioning import beside, media
+from fathom.captioning.beside import Opener
 from fathom.captioning.engines import Engine, Prepared, Question, UnansweredError
 from fathom.captioning.media.unusable import UnusableMediaError
 from fathom_api.tasks import AnySource
 
 Outcome = Prepared | UnansweredError
-#: Returns an engine that prepares as the one in this process does; pickled, so a function of a module.
-Opener = Callable[[], Engine]
-
 #: Decoded pictures are large, and only so many are made at once.
 _MOST: Final = 16
 #: The model goes before what is prepared ahead; at 19 the load of others would leave it nothing to do.
 _NICENESS: Final = 10
-_PRELOADED: Final = "fathom.captioning.engines.transformers_engine"
 
 
 class Preparer(Protocol):
@@ -88,8 +80,6 @@ class Processes:
 
     def __init__(self, opened: Opener, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Take how a process opens its engine, and what this one has to do while the first of them start."""
-        # They are forked from one process that has imported torch: each by itself would take seconds.
-        _context().set_forkserver_preload([_PRELOADED])
         self._opened = opened
         self._meanwhile = meanwhile
         self._lock = threading.Lock()
@@ -132,7 +122,7 @@ class Processes:
             return self._executor
 
     def _started(self, processes: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(processes, _context(), _begin, (self._opened,))
+        return beside.started(processes, self._opened, niceness=_NICENESS)
 
     def _forget(self, executor: ProcessPoolExecutor) -> None:
         with self._lock:
@@ -140,63 +130,17 @@ class Processes:
                 self._executor = None
 
 
-def _context() -> ForkServerContext:
-    return get_context("forkserver")
-
-
 # ----- in a process that prepares
 
 
-class _Here:
-    """What this process prepares with; opened for its first job, whose failure is then told."""
-
-    opened: Opener
-
-
-_here = _Here()
-
-
-def _begin(opened: Opener) -> None:
-    """Yield to all others, leave signals to the process that started us, and end when it does."""
-    _here.opened = opened
-    os.nice(_NICENESS)
-    for told in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(told, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-
-@cache
-def _engine() -> Engine:
-    import torch
-
-    from fathom import memory
-
-    memory.keep_freed()
-    torch.set_num_threads(1)
-    return _here.opened()
-
-
 def _work(found: media.Media, source: AnySource, questions: Sequence[Question]) -> bytes:
-    outcomes = prepare_here(_engine(), found, source, questions)
-    # Pickled as arrays: as tensors they would go through shared memory, of which containers have little.
-    return pickle.dumps([_with_inputs(o, lambda tensor: tensor.numpy()) for o in outcomes], protocol=5)
+    outcomes = prepare_here(beside.engine(), found, source, questions)
+    return pickle.dumps([_changed(outcome, beside.as_arrays) for outcome in outcomes], protocol=5)
 
 
 def _received(data: bytes) -> list[Outcome]:
-    import torch
-
-    return [_with_inputs(outcome, torch.from_numpy) for outcome in pickle.loads(data)]  # noqa: S301 - our own
+    return [_changed(outcome, beside.as_tensors) for outcome in pickle.loads(data)]  # noqa: S301 - our own
 
 
-def _with_inputs(outcome: Outcome, change: Callable[[Any], Any]) -> Outcome:
-    if isinstance(outcome, UnansweredError):
-        return outcome
-    length, inputs = outcome.inputs
-    return replace(outcome, inputs=(length, {name: change(value) for name, value in inputs.items()}))
+def _changed(outcome: Outcome, change: Callable[[Prepared], Prepared]) -> Outcome:
+    return change(outcome) if isinstance(outcome, Prepared) else outcome

@@ -74,7 +74,7 @@ class Work:
         self._answers: OrderedDict[str, Result] = OrderedDict()
         self._preparer = engine.preparer() or Threads(engine)
         self._reported_at = float("-inf")
-        self._batches = 0
+        self._uncommitted = 0
 
     def run(self, stop: Stop, report: Reporter) -> None:
         """Go through the shard's items once; when stopped, batches in flight are finished and committed.
@@ -207,7 +207,7 @@ class Work:
                 results = self._engine.generate([waiting.prepared for waiting in batch])
                 for waiting, result in zip(batch, results, strict=True):
                     self._events.put(partial(self._answered, waiting.key, result))
-                self._events.put(self._batch_done)
+                self._events.put(partial(self._batch_done, len(batch)))
         except BaseException as error:
             self._events.put(partial(_raise, error))
         finally:
@@ -246,10 +246,11 @@ class Work:
         with self._shard_lock:
             self._shard.commit()
 
-    def _batch_done(self) -> None:
+    def _batch_done(self, count: int) -> None:
         """Have a batch's rows committed; answers that come one by one are not worth a file each."""
-        self._batches += 1
-        if self._batches % self._engine.concurrency == 0:
+        self._uncommitted += count
+        if self._uncommitted >= self._engine.concurrency:
+            self._uncommitted = 0
             with self._shard_lock:
                 self._shard.batch_done()
 

@@ -166,7 +166,7 @@ def open_engine(model: CaptionModel) -> Engine:
 
 
 def _transformers(model: CaptionModel) -> Engine:
-    from fathom.captioning.engines import recipe
+    from fathom.captioning.engines import recipe, replicas
     from fathom.captioning.engines.late import LateEngine
     from fathom.captioning.models import finding
 
@@ -177,16 +177,23 @@ def _transformers(model: CaptionModel) -> Engine:
         )
     found = finding.find(model)
     gpu = recipe.has_gpu()
+    count = 1 if gpu else replicas.count(model, found)
 
     def opened() -> Engine:
         from fathom.captioning import computing
+        from fathom.captioning.engines.replicated_engine import ReplicatedEngine
         from fathom.captioning.engines.transformers_engine import TransformersEngine
 
         computing.settle()
-        return TransformersEngine.of(model, found)
+        engine = TransformersEngine.of(model, found)
+        return engine if count == 1 else ReplicatedEngine(engine, model, found, count)
 
     return LateEngine(
-        found.digest, recipe.decoding(model, gpu=gpu), opened, partial(_opened_elsewhere, model, found)
+        found.digest,
+        recipe.decoding(model, gpu=gpu),
+        count,
+        opened,
+        partial(_opened_elsewhere, model, found),
     )
 
 

@@ -9,21 +9,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Sequence
 
+from fathom.captioning.beside import Opener
 from fathom.captioning.engines import Engine, Prepared, Question, Result
-from fathom.captioning.preparing import Opener, Preparer, Processes
+from fathom.captioning.preparing import Preparer, Processes
 
 
 class LateEngine:
     """Says what decides an engine's answers, and opens it when there is something to answer."""
 
-    concurrency = 1
-
     def __init__(
-        self, digest: str, decoding: str, opened: Callable[[], Engine], opened_elsewhere: Opener
+        self,
+        digest: str,
+        decoding: str,
+        concurrency: int,
+        opened: Callable[[], Engine],
+        opened_elsewhere: Opener,
     ) -> None:
         """Take what the engine will say of itself, and how it is opened, here and elsewhere."""
         self.digest = digest
         self.decoding = decoding
+        self.concurrency = concurrency
         self._opened = opened
         self._preparer = Processes(opened_elsewhere, meanwhile=self._engine)
         self._lock = threading.Lock()

@@ -93,8 +93,11 @@ class CpuRoom:
         """Take what is used now as what is used without any batch."""
         self._before = memory.used()
 
-    def __call__(self, factor: float) -> bool:
-        """Return whether what batches have needed so far, times `factor`, fits with a quarter to spare."""
+    def __call__(self, factor: float, replicas: int = 1) -> bool:
+        """Return whether what batches have needed so far, times `factor`, fits with a quarter to spare.
+
+        So many `replicas` grow alike, out of the same memory.
+        """
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         more = (peak - self._before) * factor - (memory.used() - self._before)
-        return more < 0.75 * memory.available()
+        return replicas * more < 0.75 * memory.available()

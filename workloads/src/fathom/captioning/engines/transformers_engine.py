@@ -39,7 +39,7 @@ from fathom.errors import InvalidInputError
 from fathom_api.captioning import CaptionModel
 
 _LARGEST_ON_GPU: Final = 512
-_LARGEST_ON_CPU: Final = 64
+LARGEST_ON_CPU: Final = 64
 #: So many pictures that crash the model one after the other are not the pictures' fault.
 _CRASHES: Final = 8
 
@@ -63,7 +63,7 @@ class TransformersEngine:
         self._buffers = Buffers()
         self._sizes = BatchSizes(
             model.batch_size,
-            largest=_LARGEST_ON_GPU if gpu else _LARGEST_ON_CPU,
+            largest=_LARGEST_ON_GPU if gpu else LARGEST_ON_CPU,
             roomy=lambda factor: gpu or self._room(factor),
         )
 
@@ -144,6 +144,10 @@ class TransformersEngine:
     def answer(self, questions: Sequence[Question]) -> list[Result]:
         """Prepare and answer any questions, in their order."""
         return answer_all(self, questions)
+
+    def has_room(self, factor: float, replicas: int) -> bool:
+        """Return whether batches may need `factor` times the memory, in each of so many replicas."""
+        return self._room(factor, replicas)
 
     def _open(self) -> None:
         """Read the weights, once, before any batch: what fails here is no batch's fault."""
