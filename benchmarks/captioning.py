@@ -322,10 +322,11 @@ def start_up(scratch: Path, model: str, image: bytes) -> float:
     task = caption_task(model, table(scratch / "one.parquet", [image]), scratch / "start")
     file = scratch / "task.json"
     file.write_text(task.model_dump_json(by_alias=True, exclude_none=True))
-    argv = [sys.executable, "-m", "fathom.cli", "caption", "--task", str(file)]
     times: list[float] = []
-    for _ in range(4):
+    # The first one captions, and transformers imports all it finds.
+    for program in ("fathom.cli", *3 * ["benchmarks.as_in_image"]):
         began = time.perf_counter()
+        argv = [sys.executable, "-m", program, "caption", "--task", str(file)]
         subprocess.run(argv, check=True, capture_output=True)
         times.append(time.perf_counter() - began)
     return min(times[1:])

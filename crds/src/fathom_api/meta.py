@@ -26,6 +26,8 @@ class ApiModel(BaseModel):
     """
 
     model_config = ConfigDict(
+        # Commands import all kinds and use few: validators are built when they are first used.
+        defer_build=True,
         alias_generator=to_camel,
         populate_by_name=True,
         extra="forbid",
