@@ -7,10 +7,9 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from e2e.traffic import MOVING
 
@@ -49,7 +48,8 @@ class Witness:
                 command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
             ) as self._process:
                 assert self._process.stdout is not None
-                for event in documents(self._process.stdout):
+                # One event a line.
+                for event in map(json.loads, self._process.stdout):
                     self.states.append(State(time.time(), event["object"], event["type"] == "DELETED"))
 
     def stop(self) -> None:
@@ -70,16 +70,6 @@ def watching(kube: Kube, kind: str, name: str, namespace: str) -> Generator[Witn
     finally:
         witness.stop()
         thread.join()
-
-
-def documents(lines: Iterable[str]) -> Iterator[Any]:
-    """Yield the documents that kubectl prints one after the other: each ends with a brace in column one."""
-    held = list[str]()
-    for line in lines:
-        held.append(line)
-        if line.rstrip("\n") == "}":
-            yield json.loads("".join(held))
-            held.clear()
 
 
 def stables(states: Iterable[State]) -> list[str | None]:

@@ -29,7 +29,7 @@ Start = Callable[[int, str], Node]
 #: Short enough that sums in another order have not been learned from yet.
 SHORT = {"epochs": 6, "patience": 6}
 #: Long enough that a node can be lost on the way.
-LONG = {"epochs": 40, "patience": 40}
+LONG = {"epochs": 16, "patience": 16}
 PATIENCE_S = 240
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from e2e.traffic import MOVING, Answer, Share, last_of, shares, spans
-from e2e.witness import State, documents, knative_weights, stables
+from e2e.witness import State, knative_weights, stables
 
 
 def answered(version: str, *times: float, code: int = 200) -> list[Answer]:
@@ -59,12 +57,6 @@ def test_no_request_may_reach_what_has_no_weight() -> None:
 def test_the_last_request_that_a_version_answered() -> None:
     assert last_of(answered("new", 3.0, 9.0, 4.0) + answered("old", 12.0), "new") == 9.0
     assert last_of([], "new") is None
-
-
-def test_documents_of_a_watch_are_told_apart() -> None:
-    said = [{"type": "ADDED", "object": {"a": {"b": "}"}}}, {"type": "MODIFIED", "object": {}}]
-    lines = "".join(json.dumps(each, indent=4) + "\n" for each in said).splitlines(keepends=True)
-    assert list(documents(lines)) == said
 
 
 def test_stable_versions_in_order_with_the_gap_between_them() -> None:
