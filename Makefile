@@ -31,7 +31,7 @@ lint: $(VENV) ## Style, types, manifests, chart, Containerfiles, generated files
 	$(NEXT) "make unit"
 
 unit: $(VENV) ## Unit tests; no cluster, minutes
-	$(STEP) "Unit tests" $(PYTEST) tests/unit -q
+	$(STEP) "Unit tests" $(PYTEST) tests/unit -q --numprocesses auto --maxprocesses 4 --dist loadfile
 	$(NEXT) "make integration"
 
 integration: $(VENV) ## Tests against a real API server

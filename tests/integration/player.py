@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+import httpx
 from integration.kube import Namespace, Object, Refused
 
 _INTERVAL = 0.1
@@ -38,14 +39,19 @@ class Player(ABC):
 
     def _run(self) -> None:
         while not self._stop.wait(_INTERVAL):
-            for kind, settle in self.settles():
-                for each in self.namespace.list(kind):
-                    try:
-                        settle(each)
-                    except Refused as refused:
-                        # Deleted or changed meanwhile: the next round sees what is there then.
-                        if refused.code not in {404, 409}:
-                            raise
+            # Where no answer came, a real controller would try again, too.
+            with suppress(httpx.TransportError):
+                self._round()
+
+    def _round(self) -> None:
+        for kind, settle in self.settles():
+            for each in self.namespace.list(kind):
+                try:
+                    settle(each)
+                except Refused as refused:
+                    # Deleted or changed meanwhile: the next round sees what is there then.
+                    if refused.code not in {404, 409}:
+                        raise
 
     def say(self, kind: str, obj: Object, status: Object) -> None:
         """Write `status` of `obj`, unless that is what it says."""

@@ -100,7 +100,7 @@ def people(repository: Path, tmp_path: Path, shop: Namespace) -> Shop:
     shutil.copytree(GITOPS, clone, dirs_exist_ok=True)
     overlay = clone / "overlays" / "here"
     overlay.mkdir()
-    here = {"namespace": shop.name, "nameSuffix": unique(""), "resources": ["../staging"]}
+    here = {"namespace": shop.name, "nameSuffix": unique("-t"), "resources": ["../staging"]}
     (overlay / "kustomization.yaml").write_text(yaml.safe_dump(here, sort_keys=False))
     git(clone, "checkout", "--quiet", "-B", "main")
     git(clone, "add", ".")

@@ -16,6 +16,8 @@ from fathom_operator.work import Work, WorkState, state_of
 
 #: What a gate measures, as its pod and the status call it.
 _MEASURED: Final = ("exact_match", "recall", "novelty")
+#: Of shares, which people read in columns.
+_DIGITS: Final = 4
 #: Steps whose words a later decision needs: without them they are done once more.
 _HEARD: Final = frozenset({"gate"})
 
@@ -76,17 +78,22 @@ def _after(status: InterestMapStatus, work: Work, stands: WorkState) -> Interest
     changes: dict[str, object] = {"steps": [s for s in status.steps if s.name != name] + [step]}
     match name:
         case "cluster":
-            changes |= {"clusters": int(counts.get("clusters", 0)), "cluster_churn": counts.get("churn")}
+            churn = _rounded(counts.get("churn"))
+            changes |= {"clusters": int(counts.get("clusters", 0)), "cluster_churn": churn}
         case "transitions":
             changes |= {"transitions": int(counts.get("train", 0))}
         case "plan-bulk":
             changes |= {"pairs": _pairs(tally(stands, {}, work.shards or 1))}
         case "gate":
-            changes |= {each: counts.get(each) for each in _MEASURED}
+            changes |= {each: _rounded(counts.get(each)) for each in _MEASURED}
             changes |= {"gates": _verdicts(outcomes)}
         case _:
             pass
     return status.model_copy(update=changes)
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, _DIGITS)
 
 
 def _pairs(counts: Tally) -> Pairs:
