@@ -204,7 +204,7 @@ def test_a_new_share_alone_starts_no_new_pods() -> None:
 @pytest.mark.parametrize(
     ("serving", "seconds"),
     [
-        pytest.param({}, 5, id="so that endpoints drain"),
+        pytest.param({}, 10, id="so that endpoints drain"),
         pytest.param({"terminationGracePeriodSeconds": 3}, 3, id="no longer than the pod may take"),
         pytest.param({"terminationGracePeriodSeconds": 0}, None, id="not if it must go at once"),
     ],

@@ -18,13 +18,12 @@ from fathom_operator.digests import full
 from fathom_operator.kube.resources import INFERENCE_SERVICES, SERVICES, Obj
 from fathom_operator.plan import Ref
 from fathom_operator.platform import Platform
-from fathom_operator.pods import claim_mounts, container, listening, pod, predictor_env
+from fathom_operator.pods import claim_mounts, container, draining, listening, pod, predictor_env
 
 STAGE: Final = "retrieve"
 #: The label that Jobs have their digest in; the retriever is one for the whole backfill.
 RUN: Final = "retriever"
 PORT: Final = 8080
-_DRAIN_SECONDS: Final = 5
 _CONTAINER: Final = "kserve-container"
 
 
@@ -99,11 +98,7 @@ def _predictor(
         env=predictor_env(),
         mounts=mounts,
     )
-    main |= listening(owner.name, PORT)
-    grace = serving.termination_grace_period_seconds
-    if drain := _DRAIN_SECONDS if grace is None else min(_DRAIN_SECONDS, grace):
-        # Requests still come for a moment after a pod has left the Service's endpoints.
-        main["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
+    main |= listening(owner.name, PORT) | draining(serving.termination_grace_period_seconds)
     return {
         "minReplicas": serving.replicas,
         "maxReplicas": serving.replicas,

@@ -10,13 +10,12 @@ from fathom_operator.claims import claims_in
 from fathom_operator.kube.resources import INFERENCE_SERVICES, SERVICES, Obj
 from fathom_operator.owner import Owner
 from fathom_operator.platform import Platform
-from fathom_operator.pods import claim_mounts, container, listening, pod, predictor_env
+from fathom_operator.pods import claim_mounts, container, draining, listening, pod, predictor_env
 
 STAGE: Final = "serve"
 #: Where the ranker finds the folder that says which table of interests it guides by.
 ENV_GUIDE: Final = "FATHOM_GUIDE"
 PORT: Final = 8080
-_DRAIN_SECONDS: Final = 5
 #: Parts of `spec.serving` that say nothing of the pods.
 _NOT_OF_PODS: Final = frozenset({"rollout", "gateway", "maxUnavailable"})
 #: KServe treats the container of this name as the predictor.
@@ -64,11 +63,8 @@ def standard_service(
     labels = owner.labels(STAGE, version.name) | {"networking.kserve.io/visibility": "cluster-local"}
     predictor = _predictor(owner, serving, version, platform, guide)
     [main] = predictor["containers"]
-    grace = serving.termination_grace_period_seconds
-    if drain := _DRAIN_SECONDS if grace is None else min(_DRAIN_SECONDS, grace):
-        # Requests still come for a moment after a pod has left the Service's endpoints; Knative's proxy sees
-        # to that by itself, and lets nobody else.
-        main["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
+    # Knative's proxy sees to that by itself, and lets nobody else.
+    main |= draining(serving.termination_grace_period_seconds)
     name = standard_name(owner, version)
     body = {"spec": {"predictor": predictor}}
     made_from = _made_from(serving, version, guide)
