@@ -21,6 +21,7 @@ import runpy
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -127,19 +128,29 @@ def caption_pod(document: str, shard: int, tally: str) -> None:
     import torch
 
     from fathom.captioning.command import caption
+    from fathom.captioning.engines.replicated_engine import ReplicatedEngine
     from fathom.captioning.engines.transformers_engine import TransformersEngine
 
     torch.set_num_threads(1)
-    original = TransformersEngine.generate
+    for engine in (TransformersEngine, ReplicatedEngine):
+        engine.generate = _counted(engine.generate, Path(tally))
+    try:
+        caption(CaptionTask.model_validate_json(document), shard)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    # Else multiprocessing would wait for the processes that prepare and answer, which wait for work.
+    os._exit(0)
 
-    def counted(self: Any, batch: Any) -> Any:
-        made = original(self, batch)
-        with Path(tally).open("ab", buffering=0) as file:
+
+def _counted(generate: Callable[..., list[Any]], tally: Path) -> Callable[..., list[Any]]:
+    def counted(self: Any, batch: Any) -> list[Any]:
+        made = generate(self, batch)
+        with tally.open("ab", buffering=0) as file:
             file.write(b"." * len(made))
         return made
 
-    TransformersEngine.generate = counted
-    caption(CaptionTask.model_validate_json(document), shard)
+    return counted
 
 
 @dataclass
