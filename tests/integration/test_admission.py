@@ -425,7 +425,7 @@ def test_a_pod_that_drains_before_it_stops_is_taken(namespace: Namespace) -> Non
     until("a service account", lambda: namespace.find("ServiceAccount", "default"))
     manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "movies"}, "spec": pod}
     made = namespace.create(manifest, dry_run=True)
-    assert made["spec"]["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+    assert made["spec"]["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 10}}}
 
 
 def test_what_has_changed_since_it_was_seen_is_not_deleted(namespace: Namespace, kubeconfig: Path) -> None:

@@ -68,8 +68,9 @@ def test_the_next_version_takes_over_step_by_step_and_the_old_one_is_removed(sho
 
     second = served(model)
     states = shop.states_since("HTTPRoute", since, model.name)
-    told = [each for each, _ in groupby(tuple(weights(state)) for state in states)]
-    assert told == [(100, 0), (90, 10), (50, 50), (0, 100), (100,)]
+    # The Gateway may still write to the route of the first version, which is the same state once more.
+    told = [each for each, _ in groupby([(100,), *(tuple(weights(state)) for state in states)])]
+    assert told == [(100,), (100, 0), (90, 10), (50, 50), (0, 100), (100,)]
     assert any("RequestMirror" in str(state["spec"]) for state in states)
     until("the old one is gone", lambda: versions_of(model) == {second}, within=30)
 
