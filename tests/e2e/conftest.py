@@ -7,8 +7,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from e2e.rolling import GATEWAY
 from e2e.world import World
 
+from cluster import addons, gatewayapi, providers
+from cluster.settings import from_env
 from demo import environment
 from demo.context import Context
 from demo.data import prepare
@@ -16,6 +19,7 @@ from demo.environment import SYSTEM, Environment
 from demo.steps import load
 from demo.trouble import diagnosis
 from demo.view import View
+from demo.waiting import wait_for
 
 NAMESPACE = "e2e"
 SHARED = environment.ROOT.parent / "shared" / "data"
@@ -54,6 +58,23 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
     yield made
     if not os.environ.get("FATHOM_KEEP"):
         kube.run("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def gateway(world: World) -> Generator[str]:
+    """The Service of the proxies of a Gateway of Envoy's."""
+    provider, cache = providers.choose(from_env()), from_env().cache
+    addons.add_envoy_gateway(provider, cache)
+    world.kube.apply([gatewayapi.gateway(GATEWAY, world.namespace)])
+    owner = "gateway.envoyproxy.io/owning-gateway"
+    selector = f"{owner}-name={GATEWAY},{owner}-namespace={world.namespace}"
+
+    def proxies() -> str | None:
+        services = world.kube.list("services", gatewayapi.NAMESPACE, selector)
+        return services[0]["metadata"]["name"] if services else None
+
+    yield wait_for("the Gateway has proxies", proxies, timeout=120)
+    addons.remove_envoy_gateway(provider)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -12,12 +12,16 @@ from e2e.traffic import Answer, Door, Load, sending
 from e2e.witness import State, Witness, watching
 from e2e.world import World
 
+from cluster import gatewayapi
 from demo import manifests
+from demo.waiting import wait_for
 from fathom_api.recmodel import RecModelStatus
 from fathom_operator.recmodel.record import record_name, trail_in
 
 #: Requests a second: as many as two cores answer beside a cluster, enough for a share to be told.
 RATE = 6.0
+#: The Gateway that leads to models in Standard mode.
+GATEWAY = "public"
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,37 @@ def at_the_ingress(world: World, name: str) -> Door:
     return Door(world.kube, service, namespace, name, host)
 
 
+def behind_the_gateway(world: World, name: str, proxies: str) -> Door:
+    """Return the way to a model in Standard mode: `proxies`, the Service of the Gateway's."""
+    return Door(world.kube, proxies, gatewayapi.NAMESPACE, name, hostname(name))
+
+
+def hostname(model: str) -> str:
+    """Return what the Gateway tells a model by."""
+    return f"{model}.example.com"
+
+
+@contextmanager
+def gateway_asleep(world: World) -> Generator[None]:
+    """The Gateway has no controller: nobody takes routes in, and its proxies go on as they are."""
+
+    def scaled(replicas: int) -> None:
+        world.kube.patch(
+            "deployment", "envoy-gateway", gatewayapi.NAMESPACE, {"spec": {"replicas": replicas}}
+        )
+
+    def controllers() -> bool:
+        found = world.kube.find("deployment", "envoy-gateway", gatewayapi.NAMESPACE)
+        return bool(found) and bool(found["status"].get("replicas"))
+
+    scaled(0)
+    try:
+        wait_for("the Gateway's controller is gone", lambda: not controllers() or None, timeout=60)
+        yield
+    finally:
+        scaled(1)
+
+
 def judged_model(world: World, name: str, mode: str, **rollout: Any) -> dict[str, Any]:
     """Return a RecModel without captions whose candidates are judged by errors and by their scores."""
     wanted = {
@@ -123,8 +158,10 @@ def judged_model(world: World, name: str, mode: str, **rollout: Any) -> dict[str
         ],
         **rollout,
     }
-    [found] = [world.rec_model(name, None)]
+    found = world.rec_model(name, None)
     serving = found["spec"]["serving"] | {"mode": mode, "rollout": wanted}
+    if mode == "Standard":
+        serving["gateway"] = {"name": GATEWAY, "hostname": hostname(name)}
     evaluation = {"controls": [], "gate": {"against": ["Serving"], "minDelta": -1}}
     training = found["spec"]["training"] | {"epochs": 1}
     return world.rec_model(name, None, serving=serving, evaluation=evaluation, training=training)

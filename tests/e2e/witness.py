@@ -103,6 +103,24 @@ def _knative_weight(service: Object, candidate: str) -> int:
     return wanted if latest == wanted else MOVING
 
 
+def gateway_weights(states: Iterable[State], model: str, candidate: str) -> list[tuple[float, int]]:
+    """Return from when on the Gateway had taken in which weight of `candidate` (time, percent).
+
+    Read from the HTTPRoute of a model in Standard mode.
+    """
+    backend = f"{model}-{candidate.removeprefix('v-')}-predictor"
+    return [(state.at, _gateway_weight(state.object, backend)) for state in states if not state.gone]
+
+
+def _gateway_weight(route: Object, backend: str) -> int:
+    generation = route["metadata"]["generation"]
+    said = [c for p in route.get("status", {}).get("parents", []) for c in p["conditions"]]
+    if len(said) < 2 or any(c["observedGeneration"] != generation or c["status"] != "True" for c in said):
+        return MOVING
+    [rule] = [r for r in route["spec"]["rules"] if not r["matches"][0].get("headers")]
+    return next((b["weight"] for b in rule["backendRefs"] if b["name"] == backend), 0)
+
+
 def first(states: Iterable[State], holds: Callable[[Object], object]) -> State | None:
     """Return the first state whose object `holds`."""
     return next((state for state in states if holds(state.object)), None)
