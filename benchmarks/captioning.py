@@ -255,8 +255,7 @@ def attend(name: str, given: Given, orders: Connection) -> None:
     torch.set_num_threads(cpus.available())
     way = WAYS[name](given)
     orders.send(None)
-    while True:
-        orders.recv()
+    while orders.recv():
         began = time.perf_counter()
         said = way()
         orders.send((len(said) / (time.perf_counter() - began), said))
@@ -299,9 +298,10 @@ class Ways:
         return self._orders[name].recv()
 
     def close(self) -> None:
-        """End their processes, which would wait for those that they started."""
-        for process in self._processes:
-            process.kill()
+        """Let their processes end."""
+        for name, process in zip(self._orders, self._processes, strict=True):
+            self._orders[name].send("")
+            process.join()
 
 
 def rounds(ways: Ways, count: int) -> Iterator[Round]:

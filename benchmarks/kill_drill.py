@@ -21,7 +21,6 @@ import runpy
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -134,13 +133,7 @@ def caption_pod(document: str, shard: int, tally: str) -> None:
     torch.set_num_threads(1)
     for engine in (TransformersEngine, ReplicatedEngine):
         engine.generate = _counted(engine.generate, Path(tally))
-    try:
-        caption(CaptionTask.model_validate_json(document), shard)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    # Else multiprocessing would wait for the processes that prepare and answer, which wait for work.
-    os._exit(0)
+    caption(CaptionTask.model_validate_json(document), shard)
 
 
 def _counted(generate: Callable[..., list[Any]], tally: Path) -> Callable[..., list[Any]]:

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
 from multiprocessing import connection, get_context, parent_process
+from multiprocessing.util import Finalize
 from typing import Any, Final
 
 from fathom.captioning.engines import Engine, Prepared
@@ -28,7 +29,10 @@ def started(processes: int, opened: Opener, *, niceness: int = 0) -> ProcessPool
     """Return processes of one thread of torch's each; they open their engines for their first job."""
     context = get_context("forkserver")
     context.set_forkserver_preload([_PRELOADED])
-    return ProcessPoolExecutor(processes, context, _begin, (opened, niceness))
+    executor = ProcessPoolExecutor(processes, context, _begin, (opened, niceness))
+    # Else a process of multiprocessing closes the queues (priority 10) and waits for these for ever.
+    Finalize(None, executor.shutdown, kwargs={"cancel_futures": True}, exitpriority=100)
+    return executor
 
 
 def as_arrays(prepared: Prepared) -> Prepared:
