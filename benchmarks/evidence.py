@@ -29,6 +29,5 @@ def begin(parser: argparse.ArgumentParser) -> argparse.Namespace:
     asked = parser.parse_args()
     if asked.data is None:
         raise SystemExit(f"name the folder that holds {asked.needs}: --data FOLDER, or FATHOM_DATA")
-    asked.data = Path(asked.data)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     return asked

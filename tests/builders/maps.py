@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -40,9 +41,8 @@ def mapping(
     """Return an InterestMap that nothing has been done for yet, its captions made."""
     obj = resource(interest_map(**changes), status, retry=retry, generation=generation)
     seen = untouched(obj, (InterestMapSpec, InterestMapStatus), now)
-    seen["missing_claims"] = missing_claims
     return InterestMapSeen(
-        **seen,
+        **vars(replace(seen, missing_claims=missing_claims)),
         catalogue=of or catalogue(),
         ranker=ranker,
         rival=rival,

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import torch
 
+from builders.pictures import png
 from fathom.captioning.engines import Prepared, Question, Result, UnansweredError
+from fathom.captioning.media import Clip, Media
+from fathom.captioning.preparing import Processes
 from fathom.errors import InvalidInputError
+from fathom_api.tasks import AnySource
 
 
 class Fragile:
@@ -57,6 +61,13 @@ def opened_and_told(folder: Path) -> Fragile:
     """Return an engine, and leave a file for each time that one was opened."""
     (folder / uuid.uuid4().hex).touch()
     return Fragile()
+
+
+def prepare_one() -> None:
+    """Prepare a picture in a process beside this one."""
+    source = AnySource.model_validate({"uri": "items.parquet"})
+    question = Question("caption", "a", Clip((), ()), 6)
+    Processes(Fragile).prepare(Media(png("red", (31, 9)), "0"), source, [question])
 
 
 def _first_time(mark: Path) -> bool:

@@ -23,7 +23,7 @@ from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.captionjob.observe import CaptionJobSeen, TeacherSeen
 from fathom_operator.interestmap.observe import InterestMapSeen
 from fathom_operator.kube.resources import Obj
-from fathom_operator.observation import Gathered, SpecT, StatusT, jobs_in, parse_spec, parse_status
+from fathom_operator.observation import Seen, SpecT, StatusT, jobs_in, parse_spec, parse_status
 from fathom_operator.plan import Plan, ref
 from fathom_operator.platform import Platform
 from fathom_operator.recmodel.observe import CaptionsSeen, RecModelSeen
@@ -54,10 +54,10 @@ def resource(manifest: Obj, status: Obj | None = None, *, retry: str = "", gener
     return manifest | {"apiVersion": API_VERSION, "metadata": meta, "status": status or {}}
 
 
-def untouched(obj: Obj, kinds: tuple[type[SpecT], type[StatusT]], now: datetime) -> Gathered[SpecT, StatusT]:
+def untouched(obj: Obj, kinds: tuple[type[SpecT], type[StatusT]], now: datetime) -> Seen[SpecT, StatusT]:
     """Return what is seen of a resource that nothing has been done for yet."""
     spec, invalid = parse_spec(kinds[0], obj)
-    return Gathered(
+    return Seen(
         obj=obj,
         spec=spec,
         invalid=invalid,
@@ -83,7 +83,7 @@ def captioning(
     """Return a CaptionJob that nothing has been done for yet."""
     obj = resource(caption_job(**changes), status, retry=retry, generation=generation)
     return CaptionJobSeen(
-        **untouched(obj, (CaptionJobSpec, CaptionJobStatus), now),
+        **vars(untouched(obj, (CaptionJobSpec, CaptionJobStatus), now)),
         teacher=teacher,
     )
 
@@ -99,7 +99,7 @@ def ranking(
     """Return a RecModel that nothing has been done for yet."""
     obj = resource(rec_model(**changes), status, retry=retry)
     return RecModelSeen(
-        **untouched(obj, (RecModelSpec, RecModelStatus), now),
+        **vars(untouched(obj, (RecModelSpec, RecModelStatus), now)),
         captions=dict(captions or {}),
     )
 
@@ -109,9 +109,7 @@ def backfilling(
 ) -> BackfillSeen:
     """Return a Backfill that nothing has been done for yet."""
     obj = resource(backfill(**changes), status, retry=retry)
-    return BackfillSeen(
-        **untouched(obj, (BackfillSpec, BackfillStatus), now),
-    )
+    return BackfillSeen(**vars(untouched(obj, (BackfillSpec, BackfillStatus), now)))
 
 
 def captions_complete(name: str = "catalog", digest: str = DIGEST) -> CaptionsSeen:

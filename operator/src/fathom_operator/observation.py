@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, TypedDict, TypeVar
+from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -25,24 +25,9 @@ SpecT = TypeVar("SpecT", bound=BaseModel)
 StatusT = TypeVar("StatusT", bound=StatusModel)
 
 
-class Gathered(TypedDict, Generic[SpecT, StatusT]):
-    """The fields of `Seen`, which each kind adds its own to."""
-
-    obj: Obj
-    spec: SpecT | None
-    invalid: str
-    status: StatusT
-    now: datetime
-    children: Children
-    jobs: tuple[JobView, ...]
-    pods: tuple[PodView, ...]
-    missing_claims: frozenset[str]
-    reports: dict[str, Report]
-
-
 @dataclass(frozen=True)
 class Seen(Generic[SpecT, StatusT]):
-    """A resource, what it owns and what its pods have said."""
+    """A resource, what it owns and what its pods have said; each kind adds its own to it."""
 
     obj: Obj
     #: None if what the API server holds is not a valid spec for us; then `invalid` says why.
@@ -93,12 +78,12 @@ def gather(
     kinds: tuple[type[SpecT], type[StatusT]],
     *,
     owns: Iterable[Resource] = (JOBS, CONFIG_MAPS),
-) -> Gathered[SpecT, StatusT]:
+) -> Seen[SpecT, StatusT]:
     """Return what all kinds see of `obj`, by the models of its spec and status and the kinds it owns."""
     owner = owner_of(obj)
     children = owned(kube, owner, owns)
     spec, invalid = parse_spec(kinds[0], obj)
-    return Gathered(
+    return Seen(
         obj=obj,
         spec=spec,
         invalid=invalid,

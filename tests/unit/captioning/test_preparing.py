@@ -11,12 +11,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import torch
 from builders.pictures import png
-from builders.preparing import Fragile, opened_and_told
+from builders.preparing import Fragile, opened_and_told, prepare_one
 
 from fathom.captioning.engines import Prepared, Question, UnansweredError
 from fathom.captioning.engines.transformers_engine import TransformersEngine
@@ -110,7 +111,7 @@ def test_a_process_that_was_killed_by_somebody_costs_no_item(tmp_path: Path) -> 
 
 PARENT = """
 import os, sys
-from builders.preparing import Fragile, opened_and_told
+from builders.preparing import Fragile, opened_and_told, prepare_one
 from fathom.captioning.preparing import Processes
 from unit.captioning.test_preparing import SOURCE, asked, item, seen
 if __name__ == "__main__":
@@ -138,6 +139,14 @@ def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path: Path) 
     while worker.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not worker.exists()
+
+
+def test_a_process_of_multiprocessing_that_prepared_ends_by_itself() -> None:
+    child = get_context("spawn").Process(target=prepare_one)
+    child.start()
+    child.join(240)
+    child.kill()
+    assert child.exitcode == 0
 
 
 def test_a_model_gets_the_same_input_from_a_process_as_from_a_thread(any_checkpoint: str) -> None:

@@ -32,10 +32,10 @@ def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> BackfillSee
     if obj is None:
         return None
     found = gather(kube, reports, clock, obj, (BackfillSpec, BackfillStatus), owns=_OWNED)
-    spec = found["spec"]
+    spec = found.spec
     lacks = spec is not None and spec.serving is not None and not kube.served(INFERENCE_SERVICES)
     return BackfillSeen(
-        **found,
-        services=services_in(found["children"]),
+        **vars(found),
+        services=services_in(found.children),
         not_installed=(INFERENCE_SERVICES.group,) if lacks else (),
     )

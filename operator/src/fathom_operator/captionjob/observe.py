@@ -49,7 +49,7 @@ def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> CaptionJobS
     if obj is None:
         return None
     return CaptionJobSeen(
-        **gather(kube, reports, clock, obj, (CaptionJobSpec, CaptionJobStatus)),
+        **vars(gather(kube, reports, clock, obj, (CaptionJobSpec, CaptionJobStatus))),
         teacher=_teacher(kube, key.namespace, obj),
     )
 

@@ -50,9 +50,9 @@ def observe(kube: Kube, reports: Reports, clock: Clock, key: Key) -> InterestMap
     if obj is None:
         return None
     found = gather(kube, reports, clock, obj, (InterestMapSpec, InterestMapStatus))
-    spec = found["spec"]
+    spec = found.spec
     return InterestMapSeen(
-        **found,
+        **vars(found),
         catalogue=_catalogue(kube, key.namespace, spec),
         ranker=_ranker(kube, key.namespace, spec),
         rival=_rival(kube, key, spec),

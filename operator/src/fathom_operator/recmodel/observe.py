@@ -102,20 +102,20 @@ def observe(
         evidences.forget(key)
         return None
     found = gather(kube, reports, clock, obj, (RecModelSpec, RecModelStatus), owns=_OWNED)
-    owner, children, spec, status = owner_of(obj), found["children"], found["spec"], found["status"]
+    owner, children, spec, status = owner_of(obj), found.children, found.spec, found.status
     revisions = kube.items(REVISIONS, key.namespace, owner.selector) if _knative(spec) else []
     rollout = spec.serving.rollout if spec and spec.serving else Rollout()
     kept = children.get(Ref(CONFIG_MAPS.kind, record.record_name(owner.name)))
     lacking = _not_installed(kube, spec)
     reads = tokens(kube, key.namespace)
-    shown = evidences.look(key, rollout, status, found["pods"], found["now"], record=kept, tokens=reads)
-    checking = tuple(job for job in found["jobs"] if job.stage == checks.STAGE)
-    found["jobs"] = tuple(job for job in found["jobs"] if job.stage != checks.STAGE)
-    if (step := checks_of(owner, rollout, status, found["pods"])) is not None:
-        shown = replace(shown, said={**shown.said, **step.said(checking, found["pods"])})
+    shown = evidences.look(key, rollout, status, found.pods, found.now, record=kept, tokens=reads)
+    checking = tuple(job for job in found.jobs if job.stage == checks.STAGE)
+    found = replace(found, jobs=tuple(job for job in found.jobs if job.stage != checks.STAGE))
+    if (step := checks_of(owner, rollout, status, found.pods)) is not None:
+        shown = replace(shown, said={**shown.said, **step.said(checking, found.pods)})
     guide = _guide(kube, key, spec)
     return RecModelSeen(
-        **found,
+        **vars(found),
         captions={name: _captions(kube, key.namespace, name) for name in _names(spec)},
         services=services_in(children),
         revisions={revision["metadata"]["name"]: revision_view(revision) for revision in revisions},
