@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from fathom.errors import InvalidInputError
+
 _SIDE: Final = 16
 CLASSES: Final = 8
 
@@ -30,6 +32,10 @@ class Grid:
         """Return what tells this model from others."""
         return f"sha256:{hashlib.sha256(f'grid-{self.side}-{self.dim}'.encode()).hexdigest()}"
 
+    def texts(self, texts: list[str]) -> NDArray[np.float32]:
+        """Refuse."""
+        raise InvalidInputError("UnusableEncoder", "it embeds no texts")
+
     def pictures(self, pictures: list[Image.Image]) -> NDArray[np.float32]:
         """Return float32 [n, dim], of unit length."""
         cells = [
@@ -41,11 +47,43 @@ class Grid:
         return out / np.linalg.norm(out, axis=1, keepdims=True)
 
 
+@dataclass(frozen=True)
+class Words:
+    """A model: the first `letters` of each word; the more of them the more it tells."""
+
+    letters: int
+    dim: int = 24
+
+    @property
+    def digest(self) -> str:
+        """Return what tells this model from others."""
+        return f"sha256:{hashlib.sha256(f'words-{self.letters}-{self.dim}'.encode()).hexdigest()}"
+
+    def pictures(self, pictures: list[Image.Image]) -> NDArray[np.float32]:
+        """Refuse."""
+        raise InvalidInputError("UnusableEncoder", "it embeds no pictures")
+
+    def texts(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return float32 [n, dim], of unit length."""
+        out = np.stack([sum(map(self._word, text.split())) for text in texts]).astype(np.float32)
+        return out / np.linalg.norm(out, axis=1, keepdims=True)
+
+    def _word(self, word: str) -> NDArray[np.float64]:
+        seed = hashlib.sha256(word[: self.letters].encode()).digest()
+        return np.random.default_rng(list(seed)).normal(size=self.dim)
+
+
 OLD, NEW = Grid(2, 12), Grid(8, 24)
-MODELS: Final = {"models/old": OLD, "models/new": NEW}
+OLD_WORDS, NEW_WORDS = Words(1, 12), Words(9, 24)
+MODELS: Final[dict[str, Grid | Words]] = {
+    "models/old": OLD,
+    "models/new": NEW,
+    "models/old-words": OLD_WORDS,
+    "models/new-words": NEW_WORDS,
+}
 
 
-def open_model(uri: str) -> Grid:
+def open_model(uri: str) -> Grid | Words:
     """Return the model of a test's task."""
     return MODELS[uri]
 

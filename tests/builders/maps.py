@@ -12,7 +12,8 @@ from builders.seen import DIGEST, NOW, resource, untouched
 from fathom_api import CaptionJobSpec, InterestMapSpec, InterestMapStatus
 from fathom_api.captionjob import Artifact
 from fathom_api.progress import Outcome, Progress, Verdict
-from fathom_operator.interestmap.observe import CatalogueSeen, InterestMapSeen
+from fathom_operator.catalogues import CatalogueSeen
+from fathom_operator.interestmap.observe import InterestMapSeen
 from fathom_operator.kube.resources import Obj
 
 #: What there is to be made, in order, without a model that describes clusters.

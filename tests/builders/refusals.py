@@ -604,5 +604,18 @@ RULES = (
         "order.policy",
         "policy QueryBoundary needs queries: give some in spec.probes, or change spec.order.policy",
     ),
+    Refusal(
+        "a gallery of media that is one of captions, too",
+        backfill(spec__gallery={"uri": "pvc://media/items.parquet", "captionJob": "catalog"}),
+        "gallery.uri",
+        "spec.gallery needs either uri, for items with pictures, or captionJob, for captions: set one",
+    ),
+    Refusal(
+        "a column of captions",
+        backfill(spec__gallery={"captionJob": "catalog"}, spec__order={"policy": "Age", "column": "made"}),
+        "gallery.captionJob",
+        "captions have no columns: leave out spec.compatibility.labels and spec.order.column, or give the "
+        "items as spec.gallery.uri",
+    ),
     *MAP_RULES,
 )

@@ -21,6 +21,7 @@ from fathom_api.captionjob import FeatureArtifact
 from fathom_api.progress import Outcome, Progress
 from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.captionjob.observe import CaptionJobSeen, TeacherSeen
+from fathom_operator.catalogues import CatalogueSeen
 from fathom_operator.interestmap.observe import InterestMapSeen
 from fathom_operator.kube.resources import Obj
 from fathom_operator.observation import Seen, SpecT, StatusT, jobs_in, parse_spec, parse_status
@@ -105,11 +106,16 @@ def ranking(
 
 
 def backfilling(
-    status: Obj | None = None, *, retry: str = "", now: datetime = NOW, **changes: Any
+    status: Obj | None = None,
+    *,
+    retry: str = "",
+    now: datetime = NOW,
+    catalogue: CatalogueSeen | None = None,
+    **changes: Any,
 ) -> BackfillSeen:
     """Return a Backfill that nothing has been done for yet."""
     obj = resource(backfill(**changes), status, retry=retry)
-    return BackfillSeen(**vars(untouched(obj, (BackfillSpec, BackfillStatus), now)))
+    return BackfillSeen(**vars(untouched(obj, (BackfillSpec, BackfillStatus), now)), catalogue=catalogue)
 
 
 def captions_complete(name: str = "catalog", digest: str = DIGEST) -> CaptionsSeen:

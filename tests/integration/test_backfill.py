@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from builders.manifests import backfill
+from builders.manifests import backfill, caption_job
 from builders.moving import LEFT, PROBES, refused
+from builders.outcomes import captioned
 from integration.kserve import KServe
 from integration.kube import Namespace, Refused
 from integration.waiting import until
@@ -115,3 +116,16 @@ def test_suspension_stops_the_pods_and_not_the_search(shop: Namespace, hands: KS
     found.spec(suspend=False)
     until("the mover goes on", lambda: not found.job("move")["spec"].get("suspend"))
     found.until_stage("Moving")
+
+
+def test_a_gallery_of_captions_waits_for_them_and_begins_by_itself(shop: Namespace) -> None:
+    name = unique("catalog")
+    found = gallery(shop, spec__gallery={"captionJob": name})
+    assert name in found.until_condition("Ready", "False", "MissingCaptionJob")
+    job = submit(shop, caption_job(name))
+    assert name in found.until_condition("Ready", "False", "WaitingForCaptions")
+    job.planned().nodes.succeed(job.job("caption"), captioned())
+    captions = task_of(found, "estimate")["gallery"]["captions"]
+    assert (captions["output"], captions["aspect"]) == ("pvc://features/catalog", "caption")
+    done(found, "estimate", "pair", "fit")
+    assert found.until_stage("Moving")

@@ -11,9 +11,11 @@ from fathom_api.meta import ApiModel
 from fathom_api.pods import PodTemplate
 from fathom_api.rules import Rule
 from fathom_api.types import (
+    AspectName,
     ColumnName,
     EncoderUri,
     LongDuration,
+    ObjectName,
     Origin,
     Percent,
     SourceUri,
@@ -28,17 +30,36 @@ BY_COLUMN: Final[frozenset[str]] = frozenset({"Age", "Popularity", "QueryFrequen
 
 
 class Gallery(ApiModel):
-    """The items that are searched."""
+    """The items that are searched: media, or the captions of a CaptionJob."""
 
-    uri: SourceUri = Field(
+    RULES = (
+        Rule(
+            "has(self.uri) != has(self.captionJob)",
+            "spec.gallery needs either uri, for items with pictures, or captionJob, for captions: set one",
+            lambda gallery: (gallery.uri is not None) != (gallery.caption_job is not None),
+            ".uri",
+        ),
+    )
+
+    uri: SourceUri | None = Field(
+        default=None,
         description="A Parquet, CSV or JSONL file, a folder of them, or a folder of pictures, as a "
-        "CaptionJob's source. In a folder of pictures the file's path without suffix is the item's id."
+        "CaptionJob's source. In a folder of pictures the file's path without suffix is the item's id.",
     )
     id_column: ColumnName = Field(default="item_id", description="Column with the item's id.")
     media_column: ColumnName = Field(
         default="image",
         description="Column with the picture: bytes, a path relative to the file or absolute in its claim, "
         "or a URI of one of `allowedOrigins`.",
+    )
+    caption_job: ObjectName | None = Field(
+        default=None,
+        description="Instead of `uri`: a CaptionJob in this namespace. What is embedded is what it says of "
+        "each item; nothing is captioned again. Both models must take texts.",
+    )
+    aspect: AspectName = Field(
+        default="caption",
+        description="With `captionJob`: which of its `prompts`; a single prompt's aspect is `caption`.",
     )
     allowed_origins: Annotated[list[Origin], Unique()] = Field(
         default_factory=list[str],
@@ -145,10 +166,13 @@ class Probes(ApiModel):
     """Queries with known answers, asked at every percent."""
 
     queries: SourceUri = Field(
-        description="Parquet file: a picture in `mediaColumn`, the ids of the items that answer it in "
-        "`relevantColumn`."
+        description="Parquet file: a picture in `mediaColumn` or a text in `textColumn`, the ids of the "
+        "items that answer it in `relevantColumn`."
     )
     media_column: ColumnName = Field(default="image", description="Column with the picture.")
+    text_column: ColumnName | None = Field(
+        default=None, description="Column with a text, which is asked instead of a picture."
+    )
     relevant_column: ColumnName = Field(
         default="relevant", description="Column with the relevant items: an id, or a list of ids."
     )
@@ -182,10 +206,20 @@ class BackfillSpec(ApiModel):
             ".to.model",
         ),
         Rule(
-            "self.output.uri != self.gallery.uri",
+            "!has(self.gallery.uri) || self.output.uri != self.gallery.uri",
             "spec.output.uri must not be the gallery itself: choose a folder of its own",
             lambda spec: spec.output.uri != spec.gallery.uri,
             ".output.uri",
+        ),
+        Rule(
+            "!has(self.gallery.captionJob) || (!has(self.compatibility.labels) && !has(self.order.column))",
+            "captions have no columns: leave out spec.compatibility.labels and spec.order.column, or give "
+            "the items as spec.gallery.uri",
+            lambda spec: (
+                spec.gallery.caption_job is None
+                or (spec.compatibility.labels is None and spec.order.column is None)
+            ),
+            ".gallery.captionJob",
         ),
         Rule(
             "self.order.policy != 'ClassMeanDistance' || has(self.compatibility.labels)",

@@ -14,6 +14,8 @@ from pydantic import Field
 
 from fathom_api.backfill import CompatibilityTraining, Gallery, NewModel, OldModel, Order, Probes
 from fathom_api.meta import ApiModel
+from fathom_api.rules import Rule
+from fathom_api.tasks import CaptionsAt
 
 GALLERY = "gallery"
 COMPATIBILITY = "compatibility"
@@ -21,9 +23,24 @@ REPORT = "report/index.html"
 
 
 class AnyGallery(Gallery):
-    """A gallery anywhere."""
+    """A gallery anywhere: media at `uri`, or captions."""
 
-    uri: str = Field(description="Path or URI.")
+    RULES = (
+        Rule(
+            "has(self.uri) != has(self.captions)",
+            "a gallery is either media, at uri, or captions: give one",
+            lambda gallery: (gallery.uri is not None) != (gallery.captions is not None),
+            ".uri",
+        ),
+    )
+
+    uri: str | None = Field(default=None, description="Path or URI.")
+    captions: CaptionsAt | None = Field(default=None, description="Captions that are the items.")
+
+    @property
+    def where(self) -> str:
+        """Return where the items are, for people."""
+        return self.uri or (self.captions.output if self.captions else "")
 
 
 class AnyOldModel(OldModel):

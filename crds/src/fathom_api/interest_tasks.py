@@ -19,7 +19,7 @@ from fathom_api.interests import (
     Understanding,
 )
 from fathom_api.meta import ApiModel
-from fathom_api.tasks import AnyModel, AnySource
+from fathom_api.tasks import AnyModel, AnySource, CaptionsAt
 
 
 # The models are frozen, so a narrower type is safe; pyright does not see pydantic's `frozen`.
@@ -40,15 +40,6 @@ class AnyPlanner(Planner):
     """A planner anywhere."""
 
     model: str = Field(default=SMALL_PLANNER, description="Path or URI, or `fathom://small-planner`.")
-
-
-class CaptionsAt(ApiModel):
-    """The captions of a CaptionJob."""
-
-    output: str = Field(description="The CaptionJob's folder; reads `captions/`.")
-    shards: int = Field(default=1, ge=1, description="Its shards.")
-    aspect: str = Field(default="caption", description="Which captions.")
-    digest: str = Field(default="", description="What they were when the task was made.")
 
 
 class ClusterTask(ApiModel):

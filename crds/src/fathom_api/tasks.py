@@ -56,6 +56,15 @@ class AnyData(Data):
     users: AnyTable | None = Field(default=None, description="One row a user.")
 
 
+class CaptionsAt(ApiModel):
+    """The captions of a CaptionJob."""
+
+    output: str = Field(description="The CaptionJob's folder; reads `captions/`.")
+    shards: int = Field(default=1, ge=1, description="Its shards.")
+    aspect: str = Field(default="caption", description="Which captions.")
+    digest: str = Field(default="", description="What they were when the task was made.")
+
+
 class PlanTask(ApiModel):
     """Deal the items into shards (`fathom plan`): checks the source and finds what is captioned already."""
 

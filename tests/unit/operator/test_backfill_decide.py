@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from builders.maps import catalogue
 from builders.moving import (
     ITEMS,
     PROBES,
@@ -27,7 +28,8 @@ from builders.seen import PLATFORM, backfilling, condition, later, stage_of
 
 from fathom_api.progress import Outcome, Progress
 from fathom_operator.backfill.decide import decide, refuse
-from fathom_operator.plan import Plan
+from fathom_operator.catalogues import CatalogueSeen
+from fathom_operator.plan import Key, Plan
 from fathom_operator.prices import Prices
 
 SERVED: dict[str, Any] = {"spec__serving": {"replicas": 2}}
@@ -400,3 +402,39 @@ def test_no_stage_is_done_twice() -> None:
         made += jobs(plan_of(seen))
         seen = ended_well(seen, stage)
     assert made == ["estimate", "pair", "fit", "move", "complete"]
+
+
+GALLERY: dict[str, Any] = {"spec__gallery": {"captionJob": "catalog", "aspect": "mood"}}
+
+
+def test_a_gallery_of_captions_waits_for_its_caption_job() -> None:
+    plan = plan_of(backfilling(**GALLERY))
+    assert stage_of(plan) == ("Pending", "MissingCaptionJob")
+    assert "correct spec.gallery.captionJob" in ready(plan)
+    assert condition(plan, "Stalled")["status"] == "True"
+    assert plan.waits_for == {Key("CaptionJob", "shop", "catalog")}
+
+
+def test_a_gallery_of_captions_waits_until_they_are_made() -> None:
+    plan = plan_of(backfilling(catalogue=CatalogueSeen("catalog", stage="Captioning"), **GALLERY))
+    assert stage_of(plan) == ("Pending", "WaitingForCaptions")
+    assert not plan.desired
+
+
+def test_pods_read_the_captions_that_are_the_gallery() -> None:
+    plan = plan_of(backfilling(catalogue=catalogue(spec__shards=3), **GALLERY))
+    captions = task_of(plan, "estimate")["gallery"]["captions"]
+    assert (captions["output"], captions["shards"], captions["aspect"]) == (
+        "pvc://features/catalog",
+        3,
+        "mood",
+    )
+
+
+def test_while_it_is_captioned_again_nothing_is_begun_and_what_is_at_work_goes_on() -> None:
+    moving = followed(comparable(catalogue=catalogue(), **GALLERY))
+    again = replace(moving, catalogue=replace(catalogue(), stage="Captioning"))
+    plan = plan_of(again)
+    assert stage_of(plan) == ("Moving", "WaitingForCaptions")
+    assert not plan.desired
+    assert not plan.delete

@@ -27,8 +27,9 @@ from builders.seen import (
 )
 
 from fathom_api.progress import Outcome
+from fathom_operator.catalogues import CatalogueSeen
 from fathom_operator.interestmap.decide import decide
-from fathom_operator.interestmap.observe import CatalogueSeen, InterestMapSeen
+from fathom_operator.interestmap.observe import InterestMapSeen
 from fathom_operator.plan import Key, Plan
 
 MONTHLY: dict[str, Any] = {"spec__schedule": {"fineTune": "0 3 1 * *", "bulk": "0 3 * * *"}}

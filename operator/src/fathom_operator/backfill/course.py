@@ -7,6 +7,7 @@ from typing import Final
 
 from fathom_api import BackfillSpec, BackfillStatus, Reason
 from fathom_api.backfill_status import Stage
+from fathom_api.tasks import CaptionsAt
 from fathom_operator.backfill.desired import FIRST, JobStage, work
 from fathom_operator.backfill.finish import finished
 from fathom_operator.backfill.observe import BackfillSeen
@@ -50,7 +51,24 @@ class Course:
     def work(self, stage: JobStage, status: BackfillStatus, target: int | None = None) -> Work:
         """Return the work of a stage, up to the spec's target unless another is given."""
         aim = self.spec.target if target is None else target
-        return work(stage, self.spec, self.seen.owner, self.platform, target=aim, attempt=status.attempt)
+        return work(
+            stage,
+            self.spec,
+            self.seen.owner,
+            self.platform,
+            target=aim,
+            attempt=status.attempt,
+            captions=self.captions,
+        )
+
+    @property
+    def captions(self) -> CaptionsAt | None:
+        """Return the captions that are the gallery, None where it is media."""
+        gallery, catalogue = self.spec.gallery, self.seen.catalogue
+        if gallery.caption_job is None or catalogue is None or catalogue.spec is None:
+            return None
+        job = catalogue.spec
+        return CaptionsAt(output=job.output.uri, shards=job.shards, aspect=gallery.aspect)
 
     def state(self, wanted: Work) -> WorkState:
         """Return how a piece of work stands."""

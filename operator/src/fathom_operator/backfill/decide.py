@@ -6,9 +6,11 @@ what moves.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from fathom_api import BackfillStatus, Reason
+from fathom_api import BackfillSpec, BackfillStatus, Reason
+from fathom_api.backfill_status import Stage
 from fathom_operator.backfill.course import DOING, Course, done, failed, paused, suspended, working
 from fathom_operator.backfill.desired import FIRST, FirstStage
 from fathom_operator.backfill.finish import finished
@@ -17,24 +19,37 @@ from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.backfill.retriever import retriever
 from fathom_operator.backfill.window import until_open
 from fathom_operator.captionjob.usage import counted
+from fathom_operator.catalogues import no_such, waiting_for
 from fathom_operator.claims import LOOK_FOR_CLAIM
 from fathom_operator.failures import Failure, missing_claims, why_failed
-from fathom_operator.plan import Plan
+from fathom_operator.plan import Key, Plan
 from fathom_operator.platform import Platform
 from fathom_operator.times import text
 
 #: How often something missing is looked for again that nobody tells us of, in seconds.
 _LOOK_FOR_KSERVE: Final = 30.0
+#: Stages of a CaptionJob whose captions are all there.
+_CAPTIONED: Final = frozenset({"Featurising", "Complete"})
 
 
 def decide(seen: BackfillSeen, platform: Platform) -> Plan:
     """Return what shall be."""
+    plan = _decided(seen, platform)
+    named = seen.spec.gallery.caption_job if seen.spec else None
+    if named is None:
+        return plan
+    return replace(plan, waits_for=frozenset({Key("CaptionJob", seen.owner.namespace, named)}))
+
+
+def _decided(seen: BackfillSeen, platform: Platform) -> Plan:
     if seen.spec is None:
         return refuse(seen, seen.invalid)
     try:
         until_open(seen.spec.pace.window, seen.now)
     except ValueError as error:
         return refuse(seen, str(error))
+    if (plan := _without_captions(seen, seen.spec)) is not None:
+        return plan
     course = Course(seen, seen.spec, platform)
     status = _begun(seen)
     usage = counted(status.usage, seen.pods, platform.prices, seen.now)
@@ -62,6 +77,27 @@ def _begun(seen: BackfillSeen) -> BackfillStatus:
         going_on = status.stopped.model_copy(update={"overridden": True})
         status = status.model_copy(update={"stopped": going_on})
     return status.model_copy(update={"attempt": seen.retry})
+
+
+def _without_captions(seen: BackfillSeen, spec: BackfillSpec) -> Plan | None:
+    """Return the plan while the captions that are the gallery are not there, or are made anew.
+
+    What is at work goes on, and what is served stays.
+    """
+    named, catalogue = spec.gallery.caption_job, seen.catalogue
+    if named is None:
+        return None
+    if catalogue is None:
+        why = no_such([named], seen.owner.namespace, "spec.gallery.captionJob", "work")
+        stalled = True
+    elif catalogue.spec is None or catalogue.captions is None or catalogue.stage not in _CAPTIONED:
+        why = waiting_for(named, catalogue.stage, catalogue.message)
+        stalled = catalogue.stalled
+    else:
+        return None
+    begun = seen.status.completed or seen.jobs
+    stage: Stage = seen.status.stage if begun else "Pending"
+    return finished(seen, seen.status, stage, "Stalled" if stalled else "Reconciling", why, retriever=None)
 
 
 def _once(course: Course, status: BackfillStatus, stage: FirstStage) -> tuple[BackfillStatus, Plan | None]:

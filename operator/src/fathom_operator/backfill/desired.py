@@ -17,6 +17,7 @@ from fathom_api.backfill_tasks import (
     BackfillTask,
     BackfillViewTask,
 )
+from fathom_api.tasks import CaptionsAt
 from fathom_operator.claims import claims_in
 from fathom_operator.owner import Owner
 from fathom_operator.platform import Platform
@@ -34,11 +35,19 @@ _GRACE_SECONDS: Final = 120
 
 
 def work(
-    stage: JobStage, spec: BackfillSpec, owner: Owner, platform: Platform, *, target: int, attempt: str
+    stage: JobStage,
+    spec: BackfillSpec,
+    owner: Owner,
+    platform: Platform,
+    *,
+    target: int,
+    attempt: str,
+    captions: CaptionsAt | None = None,
 ) -> Work:
     """Return the work of one stage, up to `target` percent where a stage goes by it.
 
-    `attempt` is new whenever somebody asks for another try.
+    `attempt` is new whenever somebody asks for another try; `captions` are the gallery, where it is a
+    CaptionJob's.
     """
     template = without_devices(spec.template) if stage in _PLAIN else spec.template
     if template.termination_grace_period_seconds is None:
@@ -47,7 +56,7 @@ def work(
         owner=owner,
         stage=stage,
         command=f"backfill {stage}",
-        task=_task(stage, spec, target),
+        task=_task(stage, spec, target, captions),
         image=platform.captioner_image,
         template=template,
         writes=claims_in(spec.output.uri),
@@ -61,9 +70,9 @@ def work(
     )
 
 
-def _task(stage: JobStage, spec: BackfillSpec, target: int) -> BackfillTask:
+def _task(stage: JobStage, spec: BackfillSpec, target: int, captions: CaptionsAt | None) -> BackfillTask:
     common = {
-        "gallery": spec.gallery.document(),
+        "gallery": _gallery(spec, captions),
         "from": spec.from_.document(),
         "to": spec.to.document(),
         "output": spec.output.uri,
@@ -93,6 +102,12 @@ def _task(stage: JobStage, spec: BackfillSpec, target: int) -> BackfillTask:
     }
     kind, own = tasks[stage]
     return kind.model_validate(common | own)
+
+
+def _gallery(spec: BackfillSpec, captions: CaptionsAt | None) -> dict[str, Any]:
+    if captions is None:
+        return spec.gallery.document()
+    return {"captions": captions.document(), "idColumn": spec.gallery.id_column}
 
 
 def _probes(spec: BackfillSpec) -> dict[str, AnyProbes]:

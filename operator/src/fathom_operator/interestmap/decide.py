@@ -12,13 +12,14 @@ from typing import Final
 
 from fathom_api import InterestMapSpec, InterestMapStatus, Reason
 from fathom_api.interestmap import Stage
+from fathom_operator.catalogues import CatalogueSeen, no_such, waiting_for
 from fathom_operator.claims import LOOK_FOR_CLAIM
 from fathom_operator.conditions import State
 from fathom_operator.failures import Failure, held_up, missing_claims, why_failed
 from fathom_operator.interestmap import publish, runs
 from fathom_operator.interestmap.desired import Course, course_of
 from fathom_operator.interestmap.finish import finished
-from fathom_operator.interestmap.observe import CatalogueSeen, InterestMapSeen
+from fathom_operator.interestmap.observe import InterestMapSeen
 from fathom_operator.interestmap.status import gathered, lost, paced, recorded, state
 from fathom_operator.kube.resources import Obj
 from fathom_operator.plan import Key, Plan, Ref
@@ -212,16 +213,13 @@ def _missing_claims(seen: InterestMapSeen, status: InterestMapStatus) -> Want:
 
 
 def _no_catalogue(seen: InterestMapSeen, spec: InterestMapSpec) -> Plan:
-    message = (
-        f"no CaptionJob {spec.captions.caption_job} in namespace {seen.owner.namespace}: create it, or "
-        "correct spec.captions.captionJob; work begins by itself then"
-    )
-    return finished(seen, seen.status, "Pending", "Stalled", Failure(Reason.MISSING_CAPTION_JOB, message))
+    named = [spec.captions.caption_job]
+    why = no_such(named, seen.owner.namespace, "spec.captions.captionJob", "work")
+    return finished(seen, seen.status, "Pending", "Stalled", why)
 
 
 def _waiting(seen: InterestMapSeen, catalogue: CatalogueSeen) -> Plan:
-    said = f" ({catalogue.stage}: {catalogue.message})" if catalogue.message else f" ({catalogue.stage})"
-    why = Failure(Reason.WAITING_FOR_CAPTIONS, f"waiting for CaptionJob {catalogue.name}{said}")
+    why = waiting_for(catalogue.name, catalogue.stage, catalogue.message)
     return finished(seen, seen.status, "Pending", "Stalled" if catalogue.stalled else "Reconciling", why)
 
 

@@ -12,7 +12,6 @@ from fathom_api.interest_tasks import (
     AnyClusters,
     AnyInteractions,
     AnyPlanner,
-    CaptionsAt,
     ClusterTask,
     GateTask,
     PlanBulkTask,
@@ -24,12 +23,13 @@ from fathom_api.interest_tasks import (
 from fathom_api.interestmap import MapRun, Step
 from fathom_api.interests import PlannerFineTune
 from fathom_api.meta import ApiModel
-from fathom_api.tasks import AnyModel, AnySource
+from fathom_api.tasks import AnyModel, AnySource, CaptionsAt
 from fathom_operator.captionjob.desired import base_model, caption_model, model_env
+from fathom_operator.catalogues import CatalogueSeen
 from fathom_operator.claims import claims_in, join
 from fathom_operator.interestmap.folders import Folders, folders
 from fathom_operator.interestmap.guiding import current
-from fathom_operator.interestmap.observe import CatalogueSeen, InterestMapSeen
+from fathom_operator.interestmap.observe import InterestMapSeen
 from fathom_operator.kube.resources import Obj
 from fathom_operator.owner import Owner
 from fathom_operator.platform import Platform

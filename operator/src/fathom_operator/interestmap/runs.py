@@ -13,8 +13,9 @@ from typing import Final, Literal
 
 from fathom_api import InterestMapSpec, InterestMapStatus
 from fathom_api.interestmap import MapRun
+from fathom_operator.catalogues import CatalogueSeen
 from fathom_operator.interestmap.desired import folders_of
-from fathom_operator.interestmap.observe import CatalogueSeen, InterestMapSeen
+from fathom_operator.interestmap.observe import InterestMapSeen
 from fathom_operator.schedule import next_time
 from fathom_operator.times import parse, text
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fathom_api import Reason
 from fathom_api.captionjob import Artifact
+from fathom_operator.catalogues import no_such, waiting_for
 from fathom_operator.failures import Failure
 from fathom_operator.plan import Key
 from fathom_operator.recmodel.observe import RecModelSeen
@@ -56,15 +57,8 @@ def _missing(seen: RecModelSeen) -> tuple[Failure | None, bool]:
         return unknown, True
     absent = [name for name, captions in seen.captions.items() if captions is None]
     if absent:
-        message = (
-            f"no CaptionJob {', '.join(absent)} in namespace {namespace}: create it, or correct "
-            "spec.features.captions; training begins by itself then"
-        )
-        return Failure(Reason.MISSING_CAPTION_JOB, message), True
+        return no_such(absent, namespace, "spec.features.captions", "training"), True
     for name, captions in seen.captions.items():
         if captions is not None and captions.features is None:
-            said = f" ({captions.stage}: {captions.message})" if captions.message else f" ({captions.stage})"
-            return Failure(
-                Reason.WAITING_FOR_CAPTIONS, f"waiting for CaptionJob {name}{said}"
-            ), captions.stalled
+            return waiting_for(name, captions.stage, captions.message), captions.stalled
     return None, False

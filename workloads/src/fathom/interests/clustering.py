@@ -8,7 +8,6 @@ import numpy as np
 
 from fathom import manifest, storage
 from fathom.captioning.store.captions import Captions
-from fathom.errors import InvalidInputError
 from fathom.features import stopwords
 from fathom.interests import reading
 from fathom.interests.reading import identity, outcome
@@ -17,8 +16,9 @@ from fathom.serendipity import clusters, vectors
 from fathom.serendipity.balanced import Shape
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.events import Events, Floats
-from fathom_api.interest_tasks import CaptionsAt, ClusterTask
+from fathom_api.interest_tasks import ClusterTask
 from fathom_api.progress import Outcome, Progress
+from fathom_api.tasks import CaptionsAt
 
 
 def cluster(task: ClusterTask) -> Outcome:
@@ -52,10 +52,6 @@ def captions_of(at: CaptionsAt) -> dict[str, str]:
         InvalidInputError: they are unfinished, or there is no such aspect.
     """
     store = Captions(storage.existing(at.output), at.shards)
-    if at.aspect not in store.aspects:
-        raise InvalidInputError(
-            "NoSuchAspect", f"{at.output}: has no aspect {at.aspect}, only {', '.join(store.aspects)}"
-        )
     found: dict[str, str] = {}
     for batch in store.batches(at.aspect):
         found.update(zip(batch.item_ids, batch.captions, strict=True))

@@ -1,9 +1,9 @@
-"""Embedding items: pictures in, vectors out, a batch at a time, no faster than asked."""
+"""Embedding items: pictures or texts in, vectors out, a batch at a time, no faster than asked."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -20,7 +20,7 @@ _BURST_SECONDS: Final = 1.0
 
 
 class Encoder(Protocol):
-    """A model that embeds pictures."""
+    """A model that embeds pictures, texts, or both."""
 
     @property
     def digest(self) -> str:
@@ -33,7 +33,19 @@ class Encoder(Protocol):
         ...
 
     def pictures(self, pictures: list[Image]) -> Floats:
-        """Return float32 [n, dim], of unit length."""
+        """Return float32 [n, dim], of unit length.
+
+        Raises:
+            InvalidInputError: it embeds no pictures.
+        """
+        ...
+
+    def texts(self, texts: list[str]) -> Floats:
+        """Return float32 [n, dim], of unit length.
+
+        Raises:
+            InvalidInputError: it embeds no texts.
+        """
         ...
 
 
@@ -80,10 +92,9 @@ def embed(
             check()
         if pace is not None:
             pace.wait(len(batch))
-        usable = [item for item in batch if item.picture is not None]
-        pictures = [item.picture for item in usable if item.picture is not None]
-        vectors = encoder.pictures(pictures) if pictures else np.zeros((0, encoder.dim), np.float32)
-        yield Embedded(usable, vectors, [item for item in batch if item.picture is None])
+        usable = [item for item in batch if item.content is not None]
+        vectors = _vectors(encoder, [item.content for item in usable])
+        yield Embedded(usable, vectors, [item for item in batch if item.content is None])
 
 
 def together(parts: Iterable[Embedded], dim: int) -> Embedded:
@@ -95,6 +106,15 @@ def together(parts: Iterable[Embedded], dim: int) -> Embedded:
         np.concatenate(vectors) if vectors else np.zeros((0, dim), np.float32),
         [item for part in found for item in part.unusable],
     )
+
+
+def _vectors(encoder: Encoder, contents: Sequence[Image | str | None]) -> Floats:
+    """Return the vectors of pictures or of texts: the items of one gallery are all of one sort."""
+    texts = [content for content in contents if isinstance(content, str)]
+    if texts:
+        return encoder.texts(texts)
+    pictures = [content for content in contents if isinstance(content, Image)]
+    return encoder.pictures(pictures) if pictures else np.zeros((0, encoder.dim), np.float32)
 
 
 def _batches(items: Iterable[Seen]) -> Iterator[list[Seen]]:

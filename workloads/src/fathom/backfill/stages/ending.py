@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fathom.backfill.stages import reporting
 from fathom.backfill.stages.embedding import BATCH, Encoder, embed, together
 from fathom.backfill.stages.folders import Done, Folders
-from fathom.backfill.stages.items import Items
+from fathom.backfill.stages.items import Seen, open_items
 from fathom.backfill.stages.move import noted, opened, stored
 from fathom.errors import InvalidInputError
 from fathom.progress import Reporter
@@ -41,24 +41,26 @@ def complete(
     Raises:
         InvalidInputError: the gallery is for other models, or an item has been lost.
     """
-    folders, items = Folders(task), Items(task.gallery)
+    folders, items = Folders(task), open_items(task.gallery)
     gallery = folders.gallery()
     compatibility = opened(folders, gallery, encoder)
     ids, rows = items.ids()
     latest = {item.item_id: item.media_sha256 for item in folders.all_done()}
     # Notes are read in the order of their names.
     note = f"added-{int(clock() * 1000):015d}"
-    changed, unread = list[int](), list[Done]()
-    for seen in items.digests(rows):
+    changed, unread = list[Seen](), list[Done]()
+    for seen in items.digests(ids, rows):
         if seen.sha256 is None and seen.id not in latest:
             unread.append(Done(seen.id, None, seen.reason, seen.message))
         elif seen.sha256 is not None and latest.get(seen.id) != seen.sha256:
-            changed.append(seen.row)
+            changed.append(seen)
     if unread:
         folders.save_done(f"{note}-unread", unread)
     added = failed = 0
     for start in range(0, len(changed), BATCH):
-        found = together(embed(encoder, items.pictures(changed[start : start + BATCH])), encoder.dim)
+        batch = changed[start : start + BATCH]
+        contents = items.contents([seen.id for seen in batch], [seen.row for seen in batch])
+        found = together(embed(encoder, contents), encoder.dim)
         if found.seen:
             # Later than whatever was there: of two rows of one item the higher version is in force.
             writing.add(gallery, stored(compatibility, found, version=int(clock())), encoder.digest)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from fathom.backfill.stages.embedding import Encoder, embed
-from fathom.backfill.stages.items import Items
+from fathom.backfill.stages.items import open_items
 from fathom.backfill.stages.old import known_ids
 from fathom_api.backfill_tasks import BackfillEstimateTask
 from fathom_api.progress import Outcome, Progress
@@ -20,15 +20,16 @@ def estimate(
     Raises:
         InvalidInputError: there are no items, or the old embeddings know none of them.
     """
-    items = Items(task.gallery)
+    items = open_items(task.gallery)
     ids, rows = items.ids()
     known = known_ids(task)
     unknown = sum(item_id not in known for item_id in ids) if known is not None else 0
-    sample = rows[:: max(1, len(rows) // task.sample)][: task.sample]
+    every = max(1, len(rows) // task.sample)
+    sample, places = ids[::every][: task.sample], rows[::every][: task.sample]
     # The first batch pays for what is made once.
-    list(embed(encoder, items.pictures(sample[:1])))
+    list(embed(encoder, items.contents(sample[:1], places[:1])))
     begin = clock()
-    embedded = list(embed(encoder, items.pictures(sample)))
+    embedded = list(embed(encoder, items.contents(sample, places)))
     took = clock() - begin
     done = sum(len(part.seen) for part in embedded)
     failed = sum(len(part.unusable) for part in embedded)

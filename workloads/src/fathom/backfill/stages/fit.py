@@ -13,7 +13,7 @@ from fathom.backfill.examination import Examination, examine
 from fathom.backfill.fitting import fit as learn
 from fathom.backfill.fitting import parted
 from fathom.backfill.stages.folders import Floats, Folders, Order, Pairs
-from fathom.backfill.stages.items import Items, numbers
+from fathom.backfill.stages.items import Items, numbers, open_items
 from fathom.backfill.stages.pair import Opened, old_encoder, old_vectors
 from fathom.backfill.stages.queries import read as read_queries
 from fathom.errors import InvalidInputError
@@ -35,7 +35,7 @@ def fit(task: BackfillFitTask, open_encoder: Opened, report: Reporter) -> Outcom
         InvalidInputError: there are no pairs yet, a column cannot be used, or the search would be worse than
             the old model's (`WorseThanOld`).
     """
-    folders, items = Folders(task), Items(task.gallery)
+    folders, items = Folders(task), open_items(task.gallery)
     gallery, pairs = folders.gallery(), folders.pairs()
     if pairs is None:
         raise InvalidInputError(

@@ -78,7 +78,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one item of a chunk: the digest of its picture, or why it could not be embedded."""
+    """What became of one item of a chunk: the digest of its picture or text, or why it has no vector."""
 
     item_id: str
     media_sha256: str | None = None

@@ -1,11 +1,11 @@
-"""The gallery's items in their source: ids, columns, and pictures in any order."""
+"""The gallery's items in their source: ids, columns, and what is embedded of them, in any order."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +25,59 @@ _NEAR: Final = 64
 
 @dataclass(frozen=True)
 class Seen:
-    """One item: its picture and its digest, or why there is none."""
+    """One item: what is embedded of it, a picture or a text, and the digest of that; or why there is none."""
 
     id: str
     row: int
-    picture: Image | None = None
+    content: Image | str | None = None
     sha256: str | None = None
     reason: str | None = None
     message: str | None = None
 
 
-class Items:
-    """The items of a gallery."""
+class Items(Protocol):
+    """The items of a gallery. A row is where its source has an item."""
+
+    def ids(self) -> tuple[list[str], list[int]]:
+        """Return the ids of all items, each once, and their rows.
+
+        Raises:
+            InvalidInputError: there are none.
+        """
+        ...
+
+    def contents(self, ids: Sequence[str], rows: Sequence[int]) -> Iterator[Seen]:
+        """Yield these items with what is embedded of them, in any order."""
+        ...
+
+    def digests(self, ids: Sequence[str], rows: Sequence[int]) -> Iterator[Seen]:
+        """Yield these items with the digests of what is embedded of them, perhaps without it."""
+        ...
+
+    def column(self, name: str) -> dict[str, str]:
+        """Return what the items have in a column, as text; items without a value are left out.
+
+        Raises:
+            InvalidInputError: there is no such column.
+        """
+        ...
+
+
+def open_items(gallery: AnyGallery) -> Items:
+    """Return the items of a gallery.
+
+    Raises:
+        InvalidInputError: nothing is there, its format is unknown, or it lacks a column.
+    """
+    if gallery.captions is None:
+        return MediaItems(gallery)
+    from fathom.backfill.stages.captions import CaptionItems
+
+    return CaptionItems(gallery.captions)
+
+
+class MediaItems:
+    """Items with pictures, in a table or a folder."""
 
     def __init__(self, gallery: AnyGallery) -> None:
         """Open the source.
@@ -49,7 +90,7 @@ class Items:
         self._reader = open_source(self._source)
 
     def ids(self) -> tuple[list[str], list[int]]:
-        """Return the ids of all items, each once, and their rows; rows without an id are left out.
+        """Return the ids of all items and their rows; rows without an id are left out.
 
         Raises:
             InvalidInputError: there are none.
@@ -62,18 +103,18 @@ class Items:
                     rows.setdefault(item_id, row)
                 row += 1
         if not rows:
-            raise InvalidInputError("NoItems", f"{self._gallery.uri}: no items; check the URI and idColumn")
+            raise InvalidInputError("NoItems", f"{self._gallery.where}: no items; check the URI and idColumn")
         index = self._reader.index
         self._reader = open_source(self._source, index) if index else self._reader
         return list(rows), list(rows.values())
 
-    def pictures(self, rows: Sequence[int]) -> Iterator[Seen]:
+    def contents(self, ids: Sequence[str], rows: Sequence[int]) -> Iterator[Seen]:
         """Yield the items of `rows`, in the order of the source, with their pictures decoded."""
         for item in _picked(self._reader, rows):
             if item.id is not None:
                 yield _seen(self._source, item.id, item.row, item.media)
 
-    def digests(self, rows: Sequence[int]) -> Iterator[Seen]:
+    def digests(self, ids: Sequence[str], rows: Sequence[int]) -> Iterator[Seen]:
         """Yield the items of `rows` with the digests of their pictures, which are not decoded."""
         for item in _picked(self._reader, rows):
             if item.id is None:

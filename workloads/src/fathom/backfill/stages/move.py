@@ -15,7 +15,7 @@ import pyarrow as pa
 from fathom.backfill.compatibility import Compatibility
 from fathom.backfill.stages.embedding import Embedded, Encoder, Pace, embed, together
 from fathom.backfill.stages.folders import Done, Folders, chunk_name
-from fathom.backfill.stages.items import Items
+from fathom.backfill.stages.items import open_items
 from fathom.captioning.stopping import Stop
 from fathom.errors import InvalidInputError
 from fathom.progress import Reporter
@@ -78,13 +78,12 @@ def move(
         if number in before:
             tally.count(folders.done(chunk_name(number)) or [], reused=True)
     report.update(tally.progress())
-    items = Items(task.gallery)
+    items = open_items(task.gallery)
     items.ids()
     share = task.items_per_second / task.parallelism if task.items_per_second else None
     pace = Pace(share)
     for number in (number for number in mine if number not in before):
-        _, rows = order.chunk(number)
-        parts = embed(encoder, items.pictures(rows), pace=pace, check=stop.check)
+        parts = embed(encoder, items.contents(*order.chunk(number)), pace=pace, check=stop.check)
         found = together(parts, encoder.dim)
         writing.commit(gallery, number, stored(compatibility, found), encoder.digest)
         done = noted(found)

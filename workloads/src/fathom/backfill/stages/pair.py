@@ -12,7 +12,7 @@ import pyarrow as pa
 from fathom.backfill.stages import old as olds
 from fathom.backfill.stages.embedding import Encoder, embed
 from fathom.backfill.stages.folders import Floats, Folders, Pairs
-from fathom.backfill.stages.items import Items
+from fathom.backfill.stages.items import Items, open_items
 from fathom.errors import InvalidInputError
 from fathom.progress import Reporter
 from fathom.retrieval.gallery import Gallery
@@ -41,7 +41,7 @@ def pair(task: BackfillPairTask, open_encoder: Opened, report: Reporter) -> Outc
     Raises:
         InvalidInputError: items or embeddings cannot be used, or too few items have both.
     """
-    folders, items, new = Folders(task), Items(task.gallery), open_encoder(task.to.model)
+    folders, items, new = Folders(task), open_items(task.gallery), open_encoder(task.to.model)
     source = _Source(task, items, dict(zip(*items.ids(), strict=True)), report)
     gallery = _imported(source, folders, open_encoder, new)
     pairs = folders.pairs()
@@ -99,16 +99,17 @@ def _imported(source: _Source, folders: Folders, open_encoder: Opened, new: Enco
             made.add(Rows(kept, vectors[mask]), digest)
     if made is None:
         raise InvalidInputError(
-            "NoEmbeddings", f"{task.from_.embeddings or task.gallery.uri}: no item could be embedded or read"
+            "NoEmbeddings",
+            f"{task.from_.embeddings or task.gallery.where}: no item can be embedded or read",
         )
     return made.seal()
 
 
 def _made(encoder: Encoder, source: _Source) -> Iterator[tuple[list[str], Floats]]:
-    """Yield ids and vectors of all items whose pictures can be read, made by the old model."""
+    """Yield ids and vectors of all items that can be read, made by the old model."""
     done = failed = 0
-    rows = list(source.rows.values())
-    for part in embed(encoder, source.items.pictures(rows)):
+    ids, rows = list(source.rows), list(source.rows.values())
+    for part in embed(encoder, source.items.contents(ids, rows)):
         done, failed = done + len(part.seen), failed + len(part.unusable)
         source.report.update(Progress(total=len(rows), done=done, failed=failed))
         if part.seen:
@@ -123,15 +124,15 @@ def _paired(source: _Source, gallery: Gallery, encoder: Encoder) -> Pairs:
     sample = [every[number] for number in sorted(drawn.tolist())]
     new: dict[str, Floats] = {}
     failed = 0
-    for part in embed(encoder, source.items.pictures([rows[item_id] for item_id in sample])):
+    for part in embed(encoder, source.items.contents(sample, [rows[item_id] for item_id in sample])):
         new |= {item.id: vector for item, vector in zip(part.seen, part.vectors, strict=True)}
         failed += len(part.unusable)
         source.report.update(Progress(total=len(sample), done=len(new), failed=failed))
     if len(new) < min(_LEAST, task.pairs):
         raise InvalidInputError(
             "TooFewPairs",
-            f"{task.gallery.uri}: of {len(sample)} items drawn only {len(new)} could be embedded by both "
-            f"models, {_LEAST} are needed to learn from; correct the media column, or add items",
+            f"{task.gallery.where}: of {len(sample)} items drawn only {len(new)} could be embedded by both "
+            f"models, {_LEAST} are needed to learn from; correct the gallery's column, or add items",
         )
     ids, old = old_vectors(gallery, new)
     return Pairs(ids, [rows[item_id] for item_id in ids], old, np.stack([new[item_id] for item_id in ids]))

@@ -41,7 +41,8 @@ def read(probes: AnyProbes, encoder: Encoder) -> Queries:
             table = pq.read_table(file)
     except pa.ArrowInvalid as error:
         raise InvalidInputError("UnreadableTable", f"{path}: not readable as Parquet: {error}") from error
-    for name in (probes.media_column, probes.relevant_column):
+    column = probes.text_column or probes.media_column
+    for name in (column, probes.relevant_column):
         if name not in table.schema.names:
             raise InvalidInputError(
                 "MissingColumn", f"{path}: no column {name!r}, only {', '.join(table.schema.names)}"
@@ -54,7 +55,8 @@ def read(probes: AnyProbes, encoder: Encoder) -> Queries:
             f"{path}: " + (f"row {empty} names no relevant item" if relevant else "no queries") + "; mend it",
         )
     where = AnySource(uri=probes.queries, media_column=probes.media_column)
-    seen = [_picture(value, where, row) for row, value in enumerate(table[probes.media_column].to_pylist())]
+    look = _picture if probes.text_column is None else _text
+    seen = [look(value, where, row) for row, value in enumerate(table[column].to_pylist())]
     return Queries(together(embed(encoder, seen), encoder.dim).vectors, relevant)
 
 
@@ -66,6 +68,12 @@ def _picture(value: object, where: AnySource, row: int) -> Seen:
         raise InvalidInputError(
             error.reason, f"{where.uri}: the picture of row {row} cannot be used: {error}; mend or remove it"
         ) from error
+
+
+def _text(value: object, where: AnySource, row: int) -> Seen:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInputError("NoText", f"{where.uri}: row {row} holds no text; mend or remove it")
+    return Seen(str(row), row, value)
 
 
 def _ids(value: Any) -> frozenset[str]:

@@ -64,7 +64,15 @@ class Captions:
         return storage.digest_bytes(f"{rows} {total:064x}".encode())
 
     def batches(self, aspect: str) -> Iterator[Batch]:
-        """Yield each item that has a caption of `aspect` once, in no particular order."""
+        """Yield each item that has a caption of `aspect` once, in no particular order.
+
+        Raises:
+            InvalidInputError: there is no such aspect.
+        """
+        if aspect not in self.aspects:
+            raise InvalidInputError(
+                "NoSuchAspect", f"{self._root}: has no aspect {aspect}, only {', '.join(self.aspects)}"
+            )
         for rows in self.rows(["item_id", "aspect", "caption"]):
             chosen = rows.filter(pc.equal(rows["aspect"], aspect))
             if chosen.num_rows:
