@@ -23,7 +23,17 @@ from fathom_api.types import (
     Window,
 )
 
-Method = Literal["MetricCompatible", "QueryTransform", "Procrustes", "LowRankAffine", "ResidualMlp"]
+Method = Literal[
+    "MetricCompatible",
+    "QueryTransform",
+    "Procrustes",
+    "LowRankAffine",
+    "ResidualMlp",
+    "RankMerge",
+    "Isotonic",
+]
+#: Methods by which each query is embedded by both models as long as both are in the gallery.
+TWO_PASSES: Final[frozenset[str]] = frozenset({"RankMerge", "Isotonic"})
 OrderPolicy = Literal["Random", "Age", "Popularity", "QueryFrequency", "ClassMeanDistance", "QueryBoundary"]
 #: Orders that a column of the gallery decides.
 BY_COLUMN: Final[frozenset[str]] = frozenset({"Age", "Popularity", "QueryFrequency"})
@@ -92,7 +102,9 @@ class CompatibilityTraining(ApiModel):
         default="MetricCompatible",
         description="MetricCompatible: a transform of queries to the old space, learnt with negatives from "
         "both (https://arxiv.org/abs/2301.03767). QueryTransform: the same by regression alone. Procrustes, "
-        "LowRankAffine, ResidualMlp: adapters, to compare with.",
+        "LowRankAffine, ResidualMlp: adapters, to compare with. RankMerge: nothing is learnt, and each query "
+        "is embedded by both models until all items have moved; Isotonic: the same with the old model's "
+        "distances calibrated.",
     )
     pairs: int = Field(
         default=20_000,

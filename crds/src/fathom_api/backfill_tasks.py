@@ -84,6 +84,11 @@ class BackfillPairTask(BackfillTask):
     kind: Literal["BackfillPairTask"] = "BackfillPairTask"
     pairs: int = Field(default=20_000, ge=16, description="Items embedded by both models.")
     seed: int = Field(default=0, ge=0, description="Of the sample.")
+    old_queries: bool = Field(
+        default=False,
+        description="Whether queries are embedded by the old model too: it must then be one that can be "
+        "opened, and be the one that made the embeddings.",
+    )
 
 
 class BackfillFitTask(BackfillTask):

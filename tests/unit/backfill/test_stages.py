@@ -381,6 +381,34 @@ def test_the_first_percent_is_what_the_old_model_alone_answers(root: Path) -> No
     assert folders(root).curve()[0]["recall"] == pytest.approx(float(np.mean(recalls)))
 
 
+@pytest.mark.parametrize("method", ["RankMerge", "Isotonic"])
+def test_probes_are_asked_by_both_models_where_the_method_has_no_transform(
+    tmp_path: Path, method: str
+) -> None:
+    write_gallery(tmp_path / "items.parquet", ITEMS)
+    write_queries(tmp_path / "queries.parquet", 64, ITEMS)
+    paired(tmp_path, oldQueries=True)
+    fitted(tmp_path, compatibility={"method": method})
+    moved(tmp_path)
+    probed(tmp_path)
+    recall = [point["recall"] for _, point in sorted(folders(tmp_path).curve().items())]
+    assert recall[100] > recall[0] + 0.1
+    assert min(recall) > recall[0] - 0.05
+
+
+def test_old_embeddings_are_of_the_model_itself_where_queries_need_it(tmp_path: Path) -> None:
+    write_gallery(tmp_path / "items.parquet", 40)
+    vectors = np.random.default_rng(0).normal(size=(40, OLD.dim)).astype(np.float32)
+    table = pa.table({"item_id": [f"item-{n:04d}" for n in range(40)], "embedding": list(vectors)})
+    pq.write_table(table, tmp_path / "old.parquet")
+    paired(
+        tmp_path,
+        oldQueries=True,
+        **{"from": {"model": "models/old", "embeddings": str(tmp_path / "old.parquet")}},
+    )
+    assert gallery(tmp_path).info.old.model == OLD.digest
+
+
 def test_a_probe_that_comes_late_misses_no_percent_and_measures_none_twice(root: Path) -> None:
     moved(root, target=30)
     probed(root, target=20)

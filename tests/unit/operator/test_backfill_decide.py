@@ -438,3 +438,27 @@ def test_while_it_is_captioned_again_nothing_is_begun_and_what_is_at_work_goes_o
     assert stage_of(plan) == ("Moving", "WaitingForCaptions")
     assert not plan.desired
     assert not plan.delete
+
+
+@pytest.mark.parametrize(
+    ("method", "opened"),
+    [
+        pytest.param("MetricCompatible", ["data", "models"], id="queries are embedded by the new model"),
+        pytest.param("RankMerge", ["data", "models", "older"], id="queries are embedded by both models"),
+    ],
+)
+def test_the_retriever_sees_the_models_that_embed_queries(method: str, opened: list[str]) -> None:
+    seen = comparable(
+        spec__compatibility={"method": method}, spec__from={"model": "pvc://older/clip"}, **SERVED
+    )
+    plan = plan_of(seen)
+    [service] = [child for child in plan.desired if child["kind"] == "InferenceService"]
+    volumes = service["spec"]["predictor"]["volumes"]
+    claims = [v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v]
+    assert sorted(claims) == opened
+
+
+@pytest.mark.parametrize(("method", "needed"), [("MetricCompatible", False), ("Isotonic", True)])
+def test_pairs_know_whether_queries_need_the_old_model(method: str, needed: bool) -> None:
+    plan = plan_of(ended_well(backfilling(spec__compatibility={"method": method}), "estimate"))
+    assert task_of(plan, "pair")["oldQueries"] is needed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from fathom_api import BackfillSpec
+from fathom_api.backfill import TWO_PASSES
 from fathom_api.backfill_tasks import (
     AnyProbes,
     BackfillCompleteTask,
@@ -81,7 +82,11 @@ def _task(stage: JobStage, spec: BackfillSpec, target: int, captions: CaptionsAt
         "estimate": (BackfillEstimateTask, {}),
         "pair": (
             BackfillPairTask,
-            {"pairs": spec.compatibility.pairs, "seed": spec.compatibility.seed},
+            {
+                "pairs": spec.compatibility.pairs,
+                "seed": spec.compatibility.seed,
+                "oldQueries": spec.compatibility.method in TWO_PASSES,
+            },
         ),
         "fit": (
             BackfillFitTask,

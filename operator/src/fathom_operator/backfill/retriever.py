@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fathom_api import Annotations, BackfillSpec, Labels
-from fathom_api.backfill import RetrieverServing
+from fathom_api.backfill import TWO_PASSES, RetrieverServing
 from fathom_api.backfill_tasks import COMPATIBILITY, GALLERY
 from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.claims import claims_in, join
@@ -80,7 +80,8 @@ def _predictor(
     seen: BackfillSeen, spec: BackfillSpec, serving: RetrieverServing, platform: Platform, digest: str
 ) -> Obj:
     owner = seen.owner
-    mounts, volumes = claim_mounts(claims_in([spec.output.uri, spec.to.model]))
+    asked = [spec.to.model, *([spec.from_.model] if spec.compatibility.method in TWO_PASSES else [])]
+    mounts, volumes = claim_mounts(claims_in([spec.output.uri, *asked]))
     # The image's root is read-only; libraries still want a place for temporary files.
     mounts.append({"name": "tmp", "mountPath": "/tmp"})  # noqa: S108 - an emptyDir of the pod's own
     volumes.append({"name": "tmp", "emptyDir": {}})

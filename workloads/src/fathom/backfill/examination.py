@@ -78,7 +78,7 @@ class Examination:
         return (
             f"with {beta:.0%} of the items moved mAP is {-worst.mean:.3f} below the old model's {old:.3f} "
             f"(95 % interval {worst.low:+.3f} … {worst.high:+.3f}); take more pairs, give labels, or use "
-            "method CutOver"
+            "method RankMerge"
         )
 
     def figures(self) -> dict[str, float]:

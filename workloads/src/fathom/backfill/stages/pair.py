@@ -86,7 +86,7 @@ def _imported(source: _Source, folders: Folders, open_encoder: Opened, new: Enco
         encoder = open_encoder(task.from_.model)
         digest, batches = encoder.digest, _made(encoder, source)
     else:
-        digest, batches = olds.digest_of(task.from_.model), olds.read(task, task.from_.embeddings)
+        digest, batches = _old_digest(task, open_encoder), olds.read(task, task.from_.embeddings)
     space = Space(model=new.digest, dim=new.dim, encoder=task.to.model)
     made: Import | None = None
     for ids, vectors in batches:
@@ -103,6 +103,11 @@ def _imported(source: _Source, folders: Folders, open_encoder: Opened, new: Enco
             f"{task.from_.embeddings or task.gallery.where}: no item can be embedded or read",
         )
     return made.seal()
+
+
+def _old_digest(task: BackfillPairTask, open_encoder: Opened) -> str:
+    """Return the digest of the model of old embeddings; it is opened only where queries need it."""
+    return open_encoder(task.from_.model).digest if task.old_queries else olds.digest_of(task.from_.model)
 
 
 def _made(encoder: Encoder, source: _Source) -> Iterator[tuple[list[str], Floats]]:

@@ -90,7 +90,8 @@ class Probes:
         self._position = {item_id: place for place, item_id in enumerate(order.ids)}
         raw = np.stack([vectors[item_id] for item_id in order.ids])
         old = _unit(compatibility.old_vector(raw))
-        distance = 1 - compatibility.old_query(queries.vectors) @ old.T
+        asked = _unit(before) if compatibility.needs_old_query else compatibility.old_query(queries.vectors)
+        distance = 1 - asked @ old.T
         #: Scores of all items as they stand: old ones are replaced as chunks move, [queries, items].
         self._scores: Floats = (1 - compatibility.merge_distance(distance)).astype(np.float32)
         self._asked = compatibility.new_vector(queries.vectors)
