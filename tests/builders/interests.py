@@ -28,6 +28,10 @@ THEMES: Final = ("rocket space star", "monster dark blood", "pony rainbow flower
                  "engine race wheel", "forest river bear")  # fmt: skip
 
 
+#: So many of them are what users are satisfied with.
+SATISFYING: Final = 3
+
+
 @dataclass(frozen=True)
 class World:
     """Tables and captions below a folder, and the tasks that use them, one after the other."""
@@ -39,8 +43,10 @@ class World:
         """Return a place below the folder."""
         return str(self.folder / name)
 
-    def tasks(self, **gates: Any) -> dict[str, Any]:
-        """Return the task of each step."""
+    def tasks(self, best: int | None = None, **gates: Any) -> dict[str, Any]:
+        """Return the task of each step; of each pair's answers the `best` are kept, all where it is None."""
+        satisfying = {**self._liked, "satisfaction": "satisfied"}
+        kept = {} if best is None else {"best": best, "interactions": satisfying}
         clusters, transitions = self.at("clusters"), self.at("transitions")
         # A short answer is soon learned: what a thought is worth is not tested here.
         planner = {
@@ -73,6 +79,7 @@ class World:
             ),
             "gate": GateTask.model_validate(
                 {
+                    **kept,
                     "clusters": clusters,
                     "transitions": transitions,
                     "plans": self.at("plans"),
@@ -98,6 +105,7 @@ def make_world(folder: Path, *, each: int = 10, users: int = 80, seed: int = 0) 
     """Write items of six themes, `each` of every one, their captions, and what `users` liked, to `folder`.
 
     A user begins somewhere and goes on to the next theme most of the time: so (n, n + 1) leads to n + 2.
+    Items of the first three themes satisfy, those of the others do not.
     """
     draw = np.random.default_rng(seed)
     names = [f"i{theme}-{n}" for theme in range(len(THEMES)) for n in range(each)]
@@ -115,6 +123,7 @@ def make_world(folder: Path, *, each: int = 10, users: int = 80, seed: int = 0) 
         rows.append((f"u{user}", f"i{draw.integers(len(THEMES))}-0", 0, user + 7.0))
     columns = zip(*rows, strict=True)
     table = dict(zip(("user_id", "item_id", "label", "timestamp"), map(list, columns), strict=True))
+    table["satisfied"] = [int(int(item[1]) < SATISFYING) for item in table["item_id"]]
     pq.write_table(pa.table(table), folder / "interactions.parquet")
     return World(folder)
 

@@ -47,6 +47,13 @@ MAP_RULES = (
         "counts must rise from level to level, as in 12, 60",
     ),
     Refusal(
+        "the best answers without a word on which satisfy",
+        interest_map(spec__inference={"best": 3}),
+        "inference.best",
+        "the best answers are those that satisfy: name a column in spec.interactions.satisfaction, or unset "
+        "spec.inference.best",
+    ),
+    Refusal(
         "the small planner without a lesson",
         interest_map(spec__planner={"model": "fathom://small-planner"}),
         "planner.fineTune",

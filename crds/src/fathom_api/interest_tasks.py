@@ -115,6 +115,10 @@ class GateTask(ApiModel):
     planner: AnyPlanner = Field(default_factory=AnyPlanner, description="The model, where it was not taught.")
     trained: str | None = Field(default=None, description="Folder of the planner that was taught.")
     samples: int = Field(default=10, ge=1, description="Answers that a pair got.")
+    best: int | None = Field(default=None, ge=1, description="How many of them are kept; all if unset.")
+    interactions: AnyInteractions | None = Field(
+        default=None, description="What users liked, and how much; needed where only the best are kept."
+    )
     gates: Gates = Field(default_factory=Gates, description="What the table must fulfil.")
     previous: str | None = Field(default=None, description="Folder of the table served, to compare with.")
     source: AnySource | None = Field(default=None, description="The items; for the report's pictures.")

@@ -40,6 +40,13 @@ class InterestMapSpec(ApiModel):
             ),
             ".schedule.fineTune",
         ),
+        Rule(
+            "!has(self.inference.best) || has(self.interactions.satisfaction)",
+            "the best answers are those that satisfy: name a column in spec.interactions.satisfaction, or "
+            "unset spec.inference.best",
+            lambda spec: spec.inference.best is None or spec.interactions.satisfaction is not None,
+            ".inference.best",
+        ),
     )
 
     captions: InterestCaptions = Field(description="What the items show.")

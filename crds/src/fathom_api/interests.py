@@ -47,6 +47,11 @@ class Interactions(ApiModel):
     time_column: ColumnName = Field(
         default="timestamp", description="Column with the time, a number or a timestamp."
     )
+    satisfaction: ColumnName | None = Field(
+        default=None,
+        description="Column of 0 and 1, or empty: whether the user was satisfied with it, had watched it to "
+        "the end or rated it best. `inference.best` learns from it.",
+    )
     max_bad_rows: IntOrPercent = Field(
         default="1%",
         description="Interactions that may be unusable (no id, no label of 0 or 1, no time), as a number or "
@@ -209,6 +214,13 @@ class Inference(ApiModel):
 
     samples: int = Field(
         default=10, ge=1, le=32, description="Answers that a pair gets, by beam search over the names."
+    )
+    best: int | None = Field(
+        default=None,
+        ge=1,
+        le=32,
+        description="Best of n: of a pair's answers so many are kept, those that users would be the most "
+        "satisfied with, as a scorer learns from `interactions.satisfaction`. All, if unset.",
     )
     batch_size: int = Field(default=64, ge=1, le=4096, description="Pairs asked at once.")
     shards: int = Field(

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from builders.interests import THEMES, World, make_world
+from builders.interests import SATISFYING, THEMES, World, make_world
 
 from fathom.errors import InvalidInputError
 from fathom.interests import bulk, clustering, current, gating, publishing, training, transitions
 from fathom.serendipity.clusters import Clusters
-from fathom.serendipity.table import Table
+from fathom.serendipity.table import NONE, Table
 from fathom.serendipity.transitions import Lessons
 from fathom_api.meta import ApiModel
 from fathom_api.progress import Outcome
@@ -186,3 +187,26 @@ def test_an_aspect_that_the_captions_do_not_have_is_told_with_those_they_have(wo
     wrong = task.model_copy(update={"captions": task.captions.model_copy(update={"aspect": "mood"})})
     with pytest.raises(InvalidInputError, match="no aspect mood, only caption"):
         clustering.cluster(wrong)
+
+
+def test_of_a_pairs_answers_those_that_satisfy_are_kept(world: World, outcomes: dict[str, Outcome]) -> None:
+    task = world.tasks(best=1, minExactMatch=0.5, minCoverage=0.1)["gate"]
+    kept = task.model_copy(
+        update={"output": world.at("tables/t-0000best"), "report": world.at("report-best")}
+    )
+    outcome = gating.gate(kept)
+    every, best = (Table.read(world.folder / "tables" / name) for name in ("t-0000beef", "t-0000best"))
+    assert best.targets.shape == every.targets.shape
+    off_diagonal = ~np.eye(len(best.ids), dtype=bool)
+    assert (best.targets[off_diagonal][:, 1:] == NONE).all()
+    assert outcome.progress.metrics["satisfaction_agreement"] > 0
+    clusters = Clusters.read(world.folder / "clusters")
+    satisfying = {
+        own for item, own in zip(clusters.items, clusters.own, strict=True) if int(item[1]) < SATISFYING
+    }
+
+    def share(table: Table) -> float:
+        first = table.targets[off_diagonal][:, 0]
+        return float(np.isin(first[first != NONE], list(satisfying)).mean())
+
+    assert share(best) > share(every)

@@ -194,6 +194,19 @@ class TestGates:
         seen = carried_out(seen, plan_of(seen))
         assert commands(respecified(seen, spec__gates={"minExactMatch": 0.1})) == ["gate", "publish"]
 
+    def test_keeping_the_best_answers_judges_another_table_without_planning(self) -> None:
+        best = {
+            "spec__inference": {"best": 3},
+            "spec__interactions": {"uri": "pvc://data/interactions.parquet", "satisfaction": "watched"},
+        }
+        every = upto("gate", mapping())
+        seen = respecified(every, **best)
+        asked, before = task(plan_of(seen)), task(plan_of(every))
+        assert asked["kind"] == "GateTask"
+        assert (asked["best"], asked["interactions"]["satisfaction"]) == (3, "watched")
+        assert asked["plans"] == before["plans"]
+        assert asked["output"] != before["output"]
+
     def test_what_was_lost_with_its_pod_is_measured_again(self) -> None:
         seen = upto("gate", mapping())
         plan = plan_of(seen)

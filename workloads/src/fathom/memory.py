@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _CGROUP: Final = Path("/sys/fs/cgroup")
 _MEMINFO: Final = Path("/proc/meminfo")
@@ -33,6 +34,9 @@ def keep_freed() -> None:
 
 def give_back() -> None:
     """Give the kernel what this process has freed and still holds: what loading needed, serving does not."""
+    arrow: Any = sys.modules.get("pyarrow")
+    if arrow is not None:
+        arrow.default_memory_pool().release_unused()
     if (libc := _glibc()) is not None:
         libc.malloc_trim(0)
 

@@ -145,6 +145,7 @@ class Course:
             planner=self._planner(),
             trained=self.folders.planner,
             samples=self.spec.inference.samples,
+            **self._best(),
             gates=self.spec.gates,
             previous=self.run.table_before,
             source=self._source(),
@@ -154,8 +155,15 @@ class Course:
         )
         return self._work("gate", task)
 
+    def _best(self) -> dict[str, Any]:
+        """Return what keeping the best answers needs; a table without it is made from no interactions."""
+        best = self.spec.inference.best
+        satisfying = AnyInteractions.model_validate(self.spec.interactions.document())
+        return {} if best is None else {"best": best, "interactions": satisfying}
+
     def _interactions(self) -> AnyInteractions:
-        return AnyInteractions.model_validate(self.spec.interactions.document())
+        liked = self.spec.interactions.model_copy(update={"satisfaction": None})
+        return AnyInteractions.model_validate(liked.document())
 
     def _planner(self) -> AnyPlanner:
         return AnyPlanner.model_validate(self.spec.planner.document())

@@ -39,7 +39,8 @@ def folders(
     `model` says which model describes the clusters. `bulks` are those since the latest fine-tuning.
     """
     root = spec.output.uri
-    interactions = spec.interactions.document()
+    # Who was satisfied decides which answers are kept, and nothing before.
+    interactions = spec.interactions.model_copy(update={"satisfaction": None}).document()
     clusters = short(
         [captions.document(), spec.captions.aspect, interactions, spec.clusters.document(), fine_tunes]
     )
@@ -57,7 +58,8 @@ def folders(
     plans = short(
         [transitions, summaries, planner or spec.planner.document(), spec.inference.samples, banned]
     )
-    table = f"t-{short(plans)}"
+    best = spec.inference.best
+    table = f"t-{short(plans if best is None else [plans, best, spec.interactions.satisfaction])}"
     return Folders(
         clusters=join(root, "clusters", clusters),
         summaries=join(root, "summaries", summaries) if summaries else None,

@@ -11,7 +11,7 @@ from fathom.interests import reading
 from fathom.progress import reporter
 from fathom.report import interests as report
 from fathom.report.interests import Found
-from fathom.serendipity import bulk, gates, measuring
+from fathom.serendipity import alignment, bulk, gates, measuring
 from fathom.serendipity.bulk import Planned
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.gates import Measured
@@ -41,6 +41,7 @@ def gate(task: GateTask) -> Outcome:
         lessons = Lessons.read(storage.existing(task.transitions), clusters)
         planner = reading.planner(task, clusters, lessons, Decoding(task.samples))
         planned = bulk.collect(storage.existing(task.plans), planner, clusters, task.gates.banned)
+        planned, agreement = _best(task, planned, clusters)
         table = planned.table(clusters)
         told.update(Progress(total=4, done=1))
         free = planner.drawing(Decoding(1, constrained=False))
@@ -58,7 +59,18 @@ def gate(task: GateTask) -> Outcome:
         _write(task, measured, verdicts)
         told.update(Progress(total=4, done=3))
         report.write(task, Found(clusters, lessons, table, planned, measured, verdicts))
-    return _outcome(task, clusters, planned, measured, verdicts)
+    return _outcome(task, clusters, planned, measured, verdicts, agreement=agreement)
+
+
+def _best(task: GateTask, planned: Planned, clusters: Clusters) -> tuple[Planned, float | None]:
+    """Return the answers that are kept, and how well the scorer says what is held out; None without one."""
+    if task.best is None or task.interactions is None:
+        return planned, None
+    events = reading.events(task.interactions)
+    cut = reading.cut(events, task.interactions.validation)
+    scorer = alignment.learn(alignment.feedback(events.where(events.time <= cut), clusters), clusters)
+    later = alignment.feedback(events, clusters).after(cut)
+    return alignment.best(planned, scorer, task.best), alignment.agreement(scorer, later)
 
 
 def _made_from(task: GateTask) -> dict[str, str]:
@@ -68,6 +80,7 @@ def _made_from(task: GateTask) -> dict[str, str]:
         "transitions": reading.digest(task.transitions),
         "plans": task.plans,
         "banned": json.dumps(sorted(task.gates.banned)),
+        **({"best": str(task.best)} if task.best else {}),
     }
 
 
@@ -78,7 +91,13 @@ def _write(task: GateTask, measured: Measured, verdicts: list[Verdict]) -> None:
 
 
 def _outcome(
-    task: GateTask, clusters: Clusters, planned: Planned, measured: Measured, verdicts: list[Verdict]
+    task: GateTask,
+    clusters: Clusters,
+    planned: Planned,
+    measured: Measured,
+    verdicts: list[Verdict],
+    *,
+    agreement: float | None,
 ) -> Outcome:
     numbers = {
         "exact_match": measured.exact_match,
@@ -88,6 +107,7 @@ def _outcome(
         "coverage": measured.coverage,
         "pairs": measured.pairs,
         "churn": measured.churn,
+        "satisfaction_agreement": agreement,
         "clusters": float(len(clusters.finest)),
         "answers": float(planned.answers),
         "rejected": float(sum(planned.rejected.values())),

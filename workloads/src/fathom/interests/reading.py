@@ -42,7 +42,7 @@ def events(given: AnyInteractions) -> Events:
         time_column=given.time_column,
         max_bad_rows=given.max_bad_rows,
     )
-    found = Events.of(interactions.read(data))
+    found = Events.of(interactions.read(data, [given.satisfaction] if given.satisfaction else ()))
     if not len(found):
         raise InvalidInputError(
             "NothingLiked", f"{given.uri}: no row has a {given.label} of 1; name another column as label"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import mmap
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,9 +95,10 @@ class Partition:
         scores = np.empty(total, np.float32)
         starts = np.zeros(len(blocks) + 1, np.int64)
         start = 0
+        compare = _numpy if self.centroids is None else _faiss
         for number, block in enumerate(blocks, 1):
             stop = start + block.rows
-            np.dot(block.vectors[: block.rows], query, out=scores[start:stop])
+            compare(block.vectors[: block.rows], query, scores[start:stop])
             starts[number] = start = stop
         best = top(scores, k)
         where = np.searchsorted(starts, best, side="right") - 1
@@ -115,6 +116,23 @@ class Partition:
             return [block for block in self.blocks if block.rows]
         near = self.centroids @ query
         return [self.blocks[i] for i in np.argpartition(near, -probes)[-probes:] if self.blocks[i].rows]
+
+
+def _numpy(vectors: Floats, query: Floats, out: Floats) -> None:
+    """Write the inner products of `query` [d] with `vectors` [n, d] to `out` [n]."""
+    np.dot(vectors, query, out=out)
+
+
+def _faiss(vectors: Floats, query: Floats, out: Floats) -> None:
+    """Do the same with the loop that faiss compares with; it trained the centroids, so it is there.
+
+    Where memory is the limit it takes three quarters of the time of OpenBLAS.
+    """
+    import faiss
+
+    library: Any = faiss
+    at = library.swig_ptr
+    library.fvec_inner_products_ny(at(out), at(query), at(vectors), vectors.shape[1], len(vectors))
 
 
 def top(scores: Floats, k: int) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -125,6 +125,16 @@ class Planned:
     answers: int
     rejected: dict[Reason, int]
     samples: list[tuple[int, int, str, Reason]]
+
+    def only(self, rows: Ints) -> Planned:
+        """Return the same with the accepted answers at these places alone."""
+        return replace(
+            self,
+            first=self.first[rows],
+            second=self.second[rows],
+            target=self.target[rows],
+            score=self.score[rows],
+        )
 
     def table(self, clusters: Clusters) -> Table:
         """Return the table of it.

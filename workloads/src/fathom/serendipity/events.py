@@ -24,6 +24,7 @@ class Events:
         users: distinct ids; items likewise.
         user: [n] place in `users`; item likewise.
         time: [n] seconds, or whatever the data count in.
+        satisfied: [n] 0, 1, or NaN where nothing is known; None where nobody was asked.
     """
 
     users: list[str]
@@ -31,6 +32,7 @@ class Events:
     user: Ints
     item: Ints
     time: NDArray[np.float64]
+    satisfied: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -48,7 +50,10 @@ class Events:
                 "interests follow each other in time and the interactions have none: set data.timeColumn",
             )
         liked = found.label > 0
-        return cls.sorted(found.users, found.items, found.user[liked], found.item[liked], found.time[liked])
+        order = _in_order(found.user[liked], found.item[liked], found.time[liked])
+        rows = np.flatnonzero(liked)[order]
+        satisfied = None if found.tasks is None else found.tasks[rows, 0]
+        return cls(found.users, found.items, found.user[rows], found.item[rows], found.time[rows], satisfied)
 
     @classmethod
     def sorted(
@@ -60,12 +65,13 @@ class Events:
         time: NDArray[np.float64],
     ) -> Self:
         """Return the events in order; of equal times, in order of the items, whatever the order of rows."""
-        order = np.lexsort((item, time, user))
+        order = _in_order(user, item, time)
         return cls(list(users), list(items), user[order], item[order], time[order])
 
     def where(self, keep: NDArray[np.bool_]) -> Events:
         """Return the events that `keep` [n] marks, of the same users and items."""
-        return Events(self.users, self.items, self.user[keep], self.item[keep], self.time[keep])
+        satisfied = None if self.satisfied is None else self.satisfied[keep]
+        return Events(self.users, self.items, self.user[keep], self.item[keep], self.time[keep], satisfied)
 
     def before(self, share: float) -> NDArray[np.bool_]:
         """Return [n] whether an event is among the first `share` of its user's."""
@@ -73,3 +79,7 @@ class Events:
         starts = np.cumsum(counts) - counts
         place = np.arange(len(self)) - starts[self.user]
         return place < np.floor(share * counts)[self.user]
+
+
+def _in_order(user: Ints, item: Ints, time: NDArray[np.float64]) -> Ints:
+    return np.lexsort((item, time, user))
