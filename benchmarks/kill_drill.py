@@ -243,8 +243,9 @@ def drill(folder: Path, kills: int, minutes: float, seed: int, make: Callable[[P
     first.join()
     ready = time.monotonic()
     found = Drill(folder, kills, random.Random(seed), context)
-    # How long a pod lives that nobody kills: some of those that are to be killed shall come to their end.
-    practice = Run(1, 1, range(ITEMS // 3), folder, folder / "practice")
+    # How long a pod lives that nobody kills: of those that are to be killed many shall come to their end.
+    # In a run of three shards each has so many new items.
+    practice = Run(1, 1, range(NEW // 3), folder, folder / "practice")
     Drill(folder, 0, random.Random(seed), context).run(practice)
     found.life = time.monotonic() - ready
     found.until = time.monotonic() + 60 * minutes
