@@ -130,7 +130,7 @@ class Pod:
         return False
 
 
-@dataclass
+@dataclass(eq=False)
 class Asking(threading.Thread):
     """Asks queries without a pause, of one retriever after the other, until stopped."""
 

@@ -45,8 +45,13 @@ class Feedback:
     def after(self, time: float) -> Feedback:
         """Return the moves that were made later than `time`."""
         late = self.time > time
-        columns = (self.first, self.second, self.target, self.satisfaction, self.time)
-        return Feedback(*(column[late] for column in columns))
+        return Feedback(
+            self.first[late],
+            self.second[late],
+            self.target[late],
+            self.satisfaction[late],
+            self.time[late],
+        )
 
 
 def feedback(events: Events, clusters: Clusters) -> Feedback:
