@@ -149,8 +149,9 @@ class Guide:
             own = self._members[target.cluster]
             take = min(len(own), most + len(had))
             near = own[np.argpartition(-scores[own], take - 1)[:take]] if take else own
+            near = near[np.isfinite(scores[near])]
             ordered = near[np.argsort(-scores[near], kind="stable")].tolist()
-            queues.append([i for i in ordered if i not in had and np.isfinite(scores[i])][:most])
+            queues.append([i for i in ordered if i not in had][:most])
         slots: list[Slot] = []
         for turn in range(most):
             for target, queue in zip(targets, queues, strict=True):

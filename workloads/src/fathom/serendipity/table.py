@@ -219,6 +219,7 @@ def _top_ids(table: Table, ids: Ints, top: int) -> Ints:
 
 def _array(path: Location) -> NDArray[Any]:
     if isinstance(path, Path):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        # Mapped all the same: numpy's own class for it does some work in every operation.
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     with path.open("rb") as data:
         return np.load(data, allow_pickle=False)
