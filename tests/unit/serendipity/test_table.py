@@ -56,7 +56,7 @@ def test_a_table_is_read_as_it_was_written_and_mapped_into_memory(tmp_path: Path
     written = built(first_id=10)
     sealed = written.write(tmp_path, {"planner": "p"})
     read = Table.read(tmp_path)
-    assert isinstance(read.targets, np.memmap)
+    assert isinstance(read.targets.base, np.memmap)
     assert (read.targets == written.targets).all()
     assert (read.ids.tolist(), read.names, read.items) == (written.ids.tolist(), written.names, written.items)
     assert (read.own == written.own).all()
