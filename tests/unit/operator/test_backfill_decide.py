@@ -440,6 +440,16 @@ def test_while_it_is_captioned_again_nothing_is_begun_and_what_is_at_work_goes_o
     assert not plan.delete
 
 
+def test_a_backfill_that_is_complete_needs_its_captions_no_more() -> None:
+    seen = comparable(catalogue=catalogue(), **GALLERY)
+    for stage in ("move", "complete"):
+        seen = ended_well(seen, stage)
+    before = plan_of(seen)
+    again = plan_of(replace(followed(seen), catalogue=replace(catalogue(), stage="Captioning")))
+    assert stage_of(again) == stage_of(before)
+    assert condition(again, "Ready")["reason"] != "WaitingForCaptions"
+
+
 @pytest.mark.parametrize(
     ("method", "opened"),
     [

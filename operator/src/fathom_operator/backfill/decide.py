@@ -19,7 +19,7 @@ from fathom_operator.backfill.observe import BackfillSeen
 from fathom_operator.backfill.retriever import retriever
 from fathom_operator.backfill.window import until_open
 from fathom_operator.captionjob.usage import counted
-from fathom_operator.catalogues import no_such, waiting_for
+from fathom_operator.catalogues import CatalogueSeen, no_such, waiting_for
 from fathom_operator.claims import LOOK_FOR_CLAIM
 from fathom_operator.failures import Failure, missing_claims, why_failed
 from fathom_operator.plan import Key, Plan
@@ -82,7 +82,7 @@ def _begun(seen: BackfillSeen) -> BackfillStatus:
 def _without_captions(seen: BackfillSeen, spec: BackfillSpec) -> Plan | None:
     """Return the plan while the captions that are the gallery are not there, or are made anew.
 
-    What is at work goes on, and what is served stays.
+    What is at work goes on, and what is served stays. Once all items have moved nothing reads captions.
     """
     named, catalogue = spec.gallery.caption_job, seen.catalogue
     if named is None:
@@ -90,7 +90,7 @@ def _without_captions(seen: BackfillSeen, spec: BackfillSpec) -> Plan | None:
     if catalogue is None:
         why = no_such([named], seen.owner.namespace, "spec.gallery.captionJob", "work")
         stalled = True
-    elif catalogue.spec is None or catalogue.captions is None or catalogue.stage not in _CAPTIONED:
+    elif catalogue.spec is None or not (_captioned(catalogue) or "complete" in seen.status.completed):
         why = waiting_for(named, catalogue.stage, catalogue.message)
         stalled = catalogue.stalled
     else:
@@ -98,6 +98,10 @@ def _without_captions(seen: BackfillSeen, spec: BackfillSpec) -> Plan | None:
     begun = seen.status.completed or seen.jobs
     stage: Stage = seen.status.stage if begun else "Pending"
     return finished(seen, seen.status, stage, "Stalled" if stalled else "Reconciling", why, retriever=None)
+
+
+def _captioned(catalogue: CatalogueSeen) -> bool:
+    return catalogue.captions is not None and catalogue.stage in _CAPTIONED
 
 
 def _once(course: Course, status: BackfillStatus, stage: FirstStage) -> tuple[BackfillStatus, Plan | None]:
