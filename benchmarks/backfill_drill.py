@@ -16,7 +16,6 @@ import base64
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,8 @@ import httpx
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from builders.backfills import CLASSES, picture, write_gallery, write_queries
 
+from benchmarks import drills
+from benchmarks.ports import free_port
 from fathom.backfill.stages.folders import Folders
 from fathom.retrieval.gallery import open_gallery
 from fathom_api.backfill_tasks import BackfillTask
@@ -42,7 +43,6 @@ NAME = "gallery"
 PATIENCE = 900.0
 #: What is killed lives so long before, in seconds: about what it takes to start and to move a few items.
 LIFE = (0.5, 12.0)
-Found = list[tuple[str, object, bool]]
 
 
 def command(*arguments: str) -> subprocess.Popen[bytes]:
@@ -104,12 +104,11 @@ class Pod:
 
     arguments: Sequence[str]
     process: subprocess.Popen[bytes] | None = None
-    since: float = 0.0
     kills: int = 0
 
     def start(self) -> None:
         """Start it."""
-        self.process, self.since = command(*self.arguments), time.monotonic()
+        self.process = command(*self.arguments)
 
     def kill(self) -> None:
         """Kill it without a word of warning."""
@@ -195,13 +194,6 @@ def ready(port: int) -> bool:
         return False
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
-
-
 def until(what: str, holds: Any) -> None:
     """Wait until `holds()`."""
     end = time.monotonic() + PATIENCE
@@ -279,7 +271,7 @@ def vectors(world: World) -> tuple[dict[str, bytes], int]:
     return out, rows - len(out)
 
 
-def drill(folder: Path, items: int, kills: int, seed: int) -> Found:
+def drill(folder: Path, items: int, kills: int, seed: int) -> drills.Found:
     """Return what was found: a name, a value, and whether that is as it should be."""
     began = time.monotonic()
     write_gallery(folder / "items.parquet", items)
@@ -334,11 +326,7 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as scratch:
         rows = drill(Path(scratch), given.items, given.kills, given.seed)
-    print("| | | as it should be |")
-    print("| --- | ---: | --- |")
-    for name, value, good in rows:
-        print(f"| {name} | {value} | {'yes' if good else 'NO'} |")
-    sys.exit(0 if all(good for *_, good in rows) else 1)
+    drills.tell(rows)
 
 
 if __name__ == "__main__":

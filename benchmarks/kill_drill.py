@@ -27,6 +27,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from benchmarks import drills
 from fathom.captioning.store import history
 from fathom.captioning.store.captions import Captions
 from fathom_api.tasks import CaptionTask, FinetuneTask, PlanTask
@@ -44,7 +45,6 @@ ITEMS, NEW = 360, 120
 PATIENCE = 180.0
 BATCH = 2
 Row = tuple[str, str, str]
-Found = list[tuple[str, object, bool]]
 
 
 def picture(number: int) -> tuple[bytes, str]:
@@ -229,7 +229,7 @@ def view(run: Run) -> list[Row]:
     return sorted((row["item_id"], row["aspect"], row["caption"]) for row in rows)
 
 
-def drill(folder: Path, kills: int, minutes: float, seed: int, make: Callable[[Path], None]) -> Found:
+def drill(folder: Path, kills: int, minutes: float, seed: int, make: Callable[[Path], None]) -> drills.Found:
     """Return what was found: a name, a value, and whether that is as it should be."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
@@ -298,11 +298,7 @@ def main() -> None:
         rows = drill(
             Path(scratch), given.kills, given.minutes, given.seed, taught if given.teach else untaught
         )
-    print("| | | as it should be |")
-    print("| --- | ---: | --- |")
-    for name, value, good in rows:
-        print(f"| {name} | {value} | {'yes' if good else 'NO'} |")
-    sys.exit(0 if all(good for *_, good in rows) else 1)
+    drills.tell(rows)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from builders.bundles import make_bundle
 
+from benchmarks.ports import free_port
 from benchmarks.serving_peers import Plain
 from fathom.ranking.scorer import ScoreRequest, load
 
@@ -173,12 +174,6 @@ def cpu_seconds_of(process: psutil.Process) -> float:
     """Return the CPU time of a process and of those it has started."""
     times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
     return sum(each.user + each.system for each in times)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _has(python: str, module: str) -> bool:

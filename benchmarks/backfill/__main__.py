@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-from pathlib import Path
 from typing import Final
 
 import torch
@@ -45,7 +44,7 @@ def main() -> None:
 
 def measured(options: argparse.Namespace) -> tuple[list[summary.Table], dict[str, str]]:
     """Do what `options` ask for; return a table for each trial, and what each data set is."""
-    data, folder = Path(options.data), options.folder
+    data, folder = options.data, options.folder
     results = Results(folder / "results.jsonl")
     trials = [(drawings.NAME, trial) for trial in drawings.TRIALS]
     about = {drawings.NAME: drawings.about()}

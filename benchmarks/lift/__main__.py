@@ -43,7 +43,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """Do what `options` ask for."""
-    found = captioner.dataset(options.folder, Path(options.data))
+    found = captioner.dataset(options.folder, options.data)
     matrix = Matrix(
         folder=options.folder / "arms",
         found=found,

@@ -8,7 +8,6 @@ FOLDER holds `movielens-posters/`. What is made is kept in `build/serendipity/` 
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from benchmarks import evidence
 from benchmarks.serendipity import measure, page, world
@@ -44,7 +43,7 @@ def main() -> None:
         tuple(options.variants),
     )
     if not options.report_only:
-        measure.run(plan, world.load(options.folder, Path(options.data), options.words))
+        measure.run(plan, world.load(options.folder, options.data, options.words))
     page.write(options.output, measure.read(plan), options.words)
     logging.info("wrote %s", options.output / page.NAME)
 

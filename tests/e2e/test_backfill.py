@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,7 +102,9 @@ def gallery(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     (folder / "ask.py").write_text(ASK.format(folder=FOLDER, name=NAME))
     load.open_volumes(world.context)
     world.kube.exec("loader", world.namespace, "mkdir", "-p", FOLDER)
-    world.kube.exec("loader", world.namespace, "tar", "x", "-C", FOLDER, stdin=_archive(folder))
+    world.kube.exec(
+        "loader", world.namespace, "tar", "x", "-C", FOLDER, stdin=load.archived(sorted(folder.iterdir()))
+    )
     return world
 
 
@@ -170,15 +169,3 @@ def test_the_status_says_that_all_is_done(upgraded: Upgraded) -> None:
 def _said(world: World) -> dict[str, Any] | None:
     found: bytes = world.kube.exec("loader", world.namespace, "sh", "-c", f"cat {SAID} 2>/dev/null || true")
     return json.loads(found) if found else None
-
-
-def _archive(folder: Path) -> bytes:
-    held = io.BytesIO()
-    with tarfile.open(fileobj=held, mode="w") as archive:
-        for file in sorted(folder.iterdir()):
-            entry = archive.gettarinfo(file, arcname=file.name)
-            entry.uid = entry.gid = 65532
-            entry.mode = 0o644
-            with file.open("rb") as content:
-                archive.addfile(entry, content)
-    return held.getvalue()

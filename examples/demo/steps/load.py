@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterable
+from pathlib import Path
 
 from demo import manifests
 from demo.context import Context, DemoError
@@ -22,7 +24,8 @@ def load(context: Context) -> None:
     if _loaded(context):
         context.view.say("   the data lie on the volume already")
         return
-    archive = _archive(context)
+    # Its description comes last: where that is, all is.
+    archive = archived([*context.data.files, context.data.folder / _MARK])
     context.kube.exec(
         "loader", context.namespace, "tar", "x", "-C", f"/volumes/{manifests.INPUT}", stdin=archive
     )
@@ -75,11 +78,11 @@ def _loaded(context: Context) -> bool:
     return found == (context.data.folder / _MARK).read_bytes()
 
 
-def _archive(context: Context) -> bytes:
-    """Return the data set as an archive; its description comes last: where that is, all is."""
+def archived(files: Iterable[Path]) -> bytes:
+    """Return files as an archive, in this order, that pods may read."""
     held = io.BytesIO()
     with tarfile.open(fileobj=held, mode="w") as archive:
-        for file in [*context.data.files, context.data.folder / _MARK]:
+        for file in files:
             entry = archive.gettarinfo(file, arcname=file.name)
             entry.uid = entry.gid = 65532
             entry.mode = 0o644

@@ -10,7 +10,7 @@ from fathom_api.captionjob import Artifact
 from fathom_operator.conditions import told
 from fathom_operator.failures import Failure
 from fathom_operator.kube.client import Kube
-from fathom_operator.kube.resources import CAPTION_JOBS, Obj
+from fathom_operator.kube.resources import CAPTION_JOBS
 from fathom_operator.observation import parse_spec, parse_status
 
 
@@ -33,16 +33,13 @@ class CatalogueSeen:
 def catalogue_of(kube: Kube, namespace: str, name: str) -> CatalogueSeen | None:
     """Return a CaptionJob, None if there is none of that name."""
     obj = kube.get(CAPTION_JOBS, namespace, name)
-    return catalogue_seen(obj) if obj else None
-
-
-def catalogue_seen(obj: Obj) -> CatalogueSeen:
-    """Return what is to be known of a CaptionJob."""
+    if obj is None:
+        return None
     spec, _ = parse_spec(CaptionJobSpec, obj)
     status = parse_status(CaptionJobStatus, obj)
     message, stalled = told(status.conditions)
     return CatalogueSeen(
-        name=obj["metadata"]["name"],
+        name=name,
         spec=spec,
         captions=status.captions if spec else None,
         model=status.run.model,

@@ -1,6 +1,7 @@
 """What is learned helps queries find old items; what cannot be learned from is refused."""
 
 from functools import cache
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from fathom.backfill import METHODS, Compatibility, fit
 from fathom.backfill.fitting import parted
 from fathom.backfill.uncertainty import uncertainty
 from fathom.errors import InvalidInputError
+from fathom_api.backfill import TWO_PASSES, Method
 
 MADE = spaces.make(each=12)
 FRESH = spaces.make(seed=1)
@@ -32,6 +34,10 @@ class TestEveryMethod:
         assert cost.query_passes == (2 if fitted(method).needs_old_query and method != "CutOver" else 1)
         assert cost.transforms_gallery == (fitted(method).old_gallery is not None)
         assert cost.transforms_new == (fitted(method).gallery is not None)
+
+
+def test_the_api_knows_which_of_its_methods_embed_queries_twice() -> None:
+    assert {name for name in get_args(Method) if METHODS[name].cost.query_passes == 2} == TWO_PASSES
 
 
 @pytest.mark.parametrize("method", TRANSFORMED)

@@ -27,7 +27,7 @@ from fathom_api.tasks import AnyModel, AnySource, CaptionsAt
 from fathom_operator.captionjob.desired import base_model, caption_model, model_env
 from fathom_operator.catalogues import CatalogueSeen
 from fathom_operator.claims import claims_in, join
-from fathom_operator.interestmap.folders import Folders, folders
+from fathom_operator.interestmap.folders import Folders, folders, liked
 from fathom_operator.interestmap.guiding import current
 from fathom_operator.interestmap.observe import InterestMapSeen
 from fathom_operator.kube.resources import Obj
@@ -157,13 +157,13 @@ class Course:
 
     def _best(self) -> dict[str, Any]:
         """Return what keeping the best answers needs; a table without it is made from no interactions."""
-        best = self.spec.inference.best
+        if self.spec.inference.best is None:
+            return {}
         satisfying = AnyInteractions.model_validate(self.spec.interactions.document())
-        return {} if best is None else {"best": best, "interactions": satisfying}
+        return {"best": self.spec.inference.best, "interactions": satisfying}
 
     def _interactions(self) -> AnyInteractions:
-        liked = self.spec.interactions.model_copy(update={"satisfaction": None})
-        return AnyInteractions.model_validate(liked.document())
+        return AnyInteractions.model_validate(liked(self.spec))
 
     def _planner(self) -> AnyPlanner:
         return AnyPlanner.model_validate(self.spec.planner.document())

