@@ -21,7 +21,7 @@ from benchmarks.backfill.galleries import LOADERS
 from benchmarks.backfill.protocol import ARMS, Results, measure
 
 #: One network that looks at few pixels, and at many.
-_ENCODERS: Final = ("fathom://efficientnet-lite0/64", "fathom://efficientnet-lite0/128")
+_ENCODERS: Final = ("fathom://efficientnet-lite0/64", "fathom://efficientnet-lite0/224")
 
 
 def main() -> None:

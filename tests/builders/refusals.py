@@ -566,6 +566,23 @@ RULES = (
         "spec.features.item needs spec.data.items, the table that holds these columns",
     ),
     Refusal(
+        "a list as a column of interactions",
+        rec_model(spec__features__context=[{"column": "tags", "type": "CategoricalList"}]),
+        "features.context",
+        "a column of interactions is one value: make it Categorical or Numeric",
+    ),
+    Refusal(
+        "a column of the user and of the request",
+        rec_model(
+            spec__data__users={"uri": "pvc://data/users.parquet"},
+            spec__features__user=[{"column": "age"}],
+            spec__features__context=[{"column": "age"}],
+        ),
+        "features.context",
+        "a column is of the user or of the request, not both, as requests name it by its column alone: "
+        "rename it in one of the tables",
+    ),
+    Refusal(
         "more is held out than is learnt from",
         rec_model(spec__data__split={"validation": 0.3, "test": 0.3}),
         "data.split",

@@ -119,13 +119,36 @@ class CaptionsFeature(ApiModel):
 
 
 class Features(ApiModel):
-    """What the ranker knows of users and items, besides their ids."""
+    """What the ranker knows of users, items and requests, besides ids."""
+
+    RULES = (
+        Rule(
+            "self.context.all(c, c.type != 'CategoricalList')",
+            "a column of interactions is one value: make it Categorical or Numeric",
+            lambda features: all(c.type != "CategoricalList" for c in features.context),
+            ".context",
+        ),
+        Rule(
+            "self.context.all(c, !self.user.exists(u, u.column == c.column))",
+            "a column is of the user or of the request, not both, as requests name it by its column alone: "
+            "rename it in one of the tables",
+            lambda features: {c.column for c in features.context}.isdisjoint(u.column for u in features.user),
+            ".context",
+        ),
+    )
 
     user: Annotated[list[Feature], Unique("column")] = Field(
         default_factory=list[Feature], max_length=64, description="Columns of the users table."
     )
     item: Annotated[list[Feature], Unique("column")] = Field(
         default_factory=list[Feature], max_length=64, description="Columns of the items table."
+    )
+    context: Annotated[list[Feature], Unique("column")] = Field(
+        default_factory=list[Feature],
+        max_length=64,
+        description="Columns of the interactions table that are known when somebody asks, such as the hour "
+        "or the device: told with each request, under `features`. Not what only the answer brings, as the "
+        "seconds watched.",
     )
     captions: Annotated[list[CaptionsFeature], Unique("caption_job", "aspect")] = Field(
         default_factory=list[CaptionsFeature],

@@ -16,7 +16,11 @@ from fathom.ranking.prepare import prepare
 from fathom_api.tasks import TrainTask
 
 ROWS = 400
+CRITEO = [f"I{n}" for n in range(1, 14)] + [f"C{n}" for n in range(1, 27)]
+AVAZU = [f"feat_{n}" for n in range(1, 23)]
 HEADERS = {
+    "criteo": ",".join(["label", *CRITEO]),
+    "avazu": ",".join(["label", *AVAZU]),
     "kuaivideo": "timestamp,user_id,item_id,is_click,is_like,is_follow,pos_items,neg_items",
     "microvideo": "user_id,item_id,cate_id,timestamp,is_click,clicked_items,clicked_categories",
     "amazon-electronics": "label,user_id,item_id,cate_id,item_history,cate_history",
@@ -35,12 +39,20 @@ def row(i: int) -> dict[str, Any]:
         **dict.fromkeys(("is_like", "is_follow"), 0),
         **dict.fromkeys(("pos_items", "neg_items", "clicked_items", "item_history"), "3^5^7"),
         **dict.fromkeys(("clicked_categories", "cate_history"), "1^2"),
+        # Numbers are within 0 and 1 there; Avazu's ids are written as numbers with a point.
+        **dict.fromkeys(CRITEO[:13], f"{i % 7 / 7:.6f}"),
+        **dict.fromkeys(CRITEO[13:], 1000 + i % 5),
+        **dict.fromkeys(AVAZU, f"{i % 5}.0"),
     }
 
 
 def write_csv(folder: Path, name: str) -> Path:
     columns = HEADERS[name].split(",")
-    for file, numbers in {"train.csv": range(ROWS // 2), "test.csv": range(ROWS // 2, ROWS)}.items():
+    files = {"train.csv": range(ROWS // 2), "test.csv": range(ROWS // 2, ROWS)}
+    if "validation" in FORMATS[name].parts:
+        half = ROWS // 2
+        files |= {"train.csv": range(half - 50), "valid.csv": range(half - 50, half)}
+    for file, numbers in files.items():
         lines = [",".join(str(row(i)[c]) for c in columns) for i in numbers]
         (folder / file).write_text("\n".join([HEADERS[name], *lines]) + "\n")
     return folder
@@ -153,10 +165,12 @@ def test_a_set_becomes_data_that_a_ranker_can_be_trained_on(name: str, tmp_path:
     task = convert(name, written(tmp_path / "from", name), tmp_path / "to")
     ready = prepare(task)
     assert len(ready.interactions) == ROWS
-    assert len(ready.users.names) == 20
-    assert len(ready.items.names) == 31
+    several = not FORMATS[name].anonymous
+    assert len(ready.users.names) == (20 if several else 1)
+    assert len(ready.items.names) == (31 if several else 1)
     named = {f.name for f in ready.features.user + ready.features.item}
-    assert named == {"@id"} | {f.column for f in task.features.user + task.features.item}
+    told = task.features.user + task.features.item + task.features.context
+    assert named == {"@id"} | {f.column for f in told}
 
 
 def test_the_part_that_rows_were_published_in_is_kept(tmp_path: Path) -> None:
@@ -170,6 +184,19 @@ def test_rows_published_for_testing_are_tested_on_and_no_others(tmp_path: Path) 
     parts = prepare(task).parts
     assert (parts[200:] == split.TEST).all()
     assert set(parts[:200]) == {split.TRAIN, split.VALIDATION}
+
+
+@pytest.mark.parametrize(("name", "numbers", "ids"), [("criteo", 13, 26), ("avazu", 0, 22)])
+def test_an_impression_without_user_or_item_is_all_context(
+    name: str, numbers: int, ids: int, tmp_path: Path
+) -> None:
+    ready = prepare(convert(name, written(tmp_path / "from", name), tmp_path / "to"))
+    assert (ready.context.ids.shape, ready.context.numeric.shape) == ((ROWS, ids), (ROWS, numbers))
+    # Five values, which the training rows have all.
+    assert [f.size for f in ready.features.of_requests if f.type == "Categorical"] == [7] * ids
+    published = [int((ready.parts == part).sum()) for part in (split.TRAIN, split.VALIDATION, split.TEST)]
+    assert published == [150, 50, 200]
+    assert len(set(ready.interactions.hashes.tolist())) == ROWS, "rows are told apart, so that leaks are seen"
 
 
 def test_ratings_become_likes(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ class Settings:
 
     Attributes:
         hidden: width of the hidden layers, as a multiple of the wider space.
+        widest: most that this comes to: beyond it, time goes up with the square and a sample is soon learned
+            by heart.
         blocks: Linear → BN → ReLU blocks before the last Linear.
         temperature: τ of the contrastive loss.
         contrast: weight of L_MCL beside L_RQT.
@@ -34,6 +36,7 @@ class Settings:
     """
 
     hidden: int = 2
+    widest: int = 1024
     blocks: int = 2
     temperature: float = 0.1
     contrast: float = 1.0
@@ -145,7 +148,5 @@ def _contrast(cosines: Tensor, positive: Tensor, temperature: float) -> Tensor:
 
 def _network(given: Floats, wanted: Floats, settings: Settings) -> Network:
     skip = np.eye(given.shape[1], dtype=np.float32) if given is wanted else least_squares(given, wanted)
-    widest = max(given.shape[1], wanted.shape[1])
-    return Network(
-        given.shape[1], wanted.shape[1], hidden=settings.hidden * widest, blocks=settings.blocks, skip=skip
-    )
+    hidden = min(settings.hidden * max(given.shape[1], wanted.shape[1]), settings.widest)
+    return Network(given.shape[1], wanted.shape[1], hidden=hidden, blocks=settings.blocks, skip=skip)

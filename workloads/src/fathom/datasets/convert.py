@@ -19,6 +19,11 @@ from fathom_api.tasks import TrainTask
 
 pc: Any = pyarrow.compute
 TASK: Final = "train.json"
+_KEYS: Final = ("user_id", "item_id")
+#: The one user, and the one item, of a set that has neither.
+_EVERYBODY: Final = "-"
+#: Its rows by number, where a time would tell them apart.
+_ROW: Final = "row"
 
 
 def convert(name: str, source: Path, target: Path) -> TrainTask:
@@ -48,9 +53,13 @@ def _interactions(known: Format, source: Path, path: Path) -> pa.Table | None:
     """Write the interactions, with the part each was published in, and return what they say of items."""
     writer: pq.ParquetWriter | None = None
     seen: pa.Table | None = None
+    count = 0
     for part, file in known.parts.items():
         for batch in _batches(known, source / file, {**known.columns, **known.item}):
             rows = batch.select(list(known.columns))
+            if known.anonymous:
+                rows = _numbered(rows, count)
+                count += len(batch)
             if known.all_positive:
                 rows = rows.append_column("label", pa.array([1] * len(batch), pa.int8()))
             rows = rows.append_column("part", pa.array([part] * len(batch)))
@@ -64,6 +73,13 @@ def _interactions(known: Format, source: Path, path: Path) -> pa.Table | None:
         raise InvalidInputError("NoRows", f"{source}: {', '.join(known.parts.values())} hold no rows")
     writer.close()
     return seen
+
+
+def _numbered(rows: pa.Table, first: int) -> pa.Table:
+    """Return `rows` as those of one user and one item, with a number that tells them apart."""
+    for key in _KEYS:
+        rows = rows.append_column(key, pa.array([_EVERYBODY] * len(rows)))
+    return rows.append_column(_ROW, pa.array(range(first, first + len(rows)), pa.int64()))
 
 
 def _label(known: Format, column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -111,7 +127,7 @@ def _batches(known: Format, path: Path, columns: Mapping[str, str]) -> Iterator[
     wanted = {ours: ds.field(theirs[name]) for ours, name in columns.items()}
     for batch in dataset.to_batches(columns=wanted):
         table = pa.Table.from_batches([batch])
-        for key in ("user_id", "item_id"):
+        for key in _KEYS:
             if key in table.column_names:
                 at = table.column_names.index(key)
                 table = table.set_column(at, key, table[key].cast(pa.string()))
@@ -136,13 +152,19 @@ def _split(known: Format) -> dict[str, str]:
     return {"strategy": "Random"}
 
 
+def _time_column(known: Format) -> str | None:
+    if known.anonymous:
+        return _ROW
+    return "timestamp" if "timestamp" in known.columns else None
+
+
 def _task(known: Format, target: Path, tables: Mapping[str, pa.Table]) -> TrainTask:
     return TrainTask.model_validate(
         {
             "data": {
                 "interactions": {"uri": str(target / "interactions.parquet")},
                 **{side: {"uri": str(target / f"{side}.parquet")} for side in tables},
-                "timeColumn": "timestamp" if "timestamp" in known.columns else None,
+                "timeColumn": _time_column(known),
                 "split": _split(known),
             },
             "features": dict(known.features),

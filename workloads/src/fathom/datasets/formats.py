@@ -1,6 +1,6 @@
 """What public data sets look like on disk, and what a ranker may know of them.
 
-Formats as published by reczoo (`train.csv`, `test.csv`), the MMCTR challenge (`train.parquet`,
+Formats as published by reczoo (`train.csv`, `valid.csv`, `test.csv`), the MMCTR challenge (`train.parquet`,
 `item_info.parquet`) and RecBole (`ml-100k.inter`, `.item`, `.user`), and by the authors of sets that
 exploration is judged on: KuaiRec (arXiv 2202.10842), KuaiRand (2208.08696), MicroLens (2309.15379) and
 SerenLens (Fu et al., SIGIR 2023). Histories that come with the rows (`pos_items`, `item_seq`, …) are left
@@ -9,7 +9,7 @@ out: ours are joined by time, so that nobody has to trust that they hold no futu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,6 +28,8 @@ class Format:
         typed: whether columns carry RecBole's types (`user_id:token`).
         all_positive: whether every row is an engagement, so that there is no label column: all labels are 1.
             Interests can be learned from such a set, a ranker needs negatives.
+        anonymous: whether rows have neither user nor item, only columns of an impression: all are of one user
+            and one item then.
         multiline: whether a quoted value of a CSV file may hold line breaks, as people's texts do.
         features: what the ranker is told, as in `RecModel.spec.features`.
     """
@@ -40,11 +42,21 @@ class Format:
     like: float | None = None
     typed: bool = False
     all_positive: bool = False
+    anonymous: bool = False
     multiline: bool = False
     features: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 _TRAIN_TEST: Final = {"train": "train.csv", "test": "test.csv"}
+_TRAIN_VALID_TEST: Final = {"train": "train.csv", "validation": "valid.csv", "test": "test.csv"}
+_CRITEO_NUMBERS: Final = [f"I{n}" for n in range(1, 14)]
+_CRITEO_IDS: Final = [f"C{n}" for n in range(1, 27)]
+_AVAZU_IDS: Final = [f"feat_{n}" for n in range(1, 23)]
+
+
+def _same(columns: Iterable[str]) -> dict[str, str]:
+    return {column: column for column in columns}
+
 
 FORMATS: Final[dict[str, Format]] = {
     "movielens-100k": Format(
@@ -101,6 +113,25 @@ FORMATS: Final[dict[str, Format]] = {
         columns={"user_id": "user_id", "item_id": "item_id", "label": "label"},
         item={"category": "cate_id"},
         features={"item": [{"column": "category"}]},
+    ),
+    "criteo": Format(
+        title="Criteo_x1",
+        parts=_TRAIN_VALID_TEST,
+        columns=_same(["label", *_CRITEO_NUMBERS, *_CRITEO_IDS]),
+        anonymous=True,
+        features={
+            "context": [
+                *({"column": column, "type": "Numeric"} for column in _CRITEO_NUMBERS),
+                *({"column": column} for column in _CRITEO_IDS),
+            ]
+        },
+    ),
+    "avazu": Format(
+        title="Avazu_x1",
+        parts=_TRAIN_VALID_TEST,
+        columns=_same(["label", *_AVAZU_IDS]),
+        anonymous=True,
+        features={"context": [{"column": column} for column in _AVAZU_IDS]},
     ),
     "kuairec": Format(
         # Almost everybody saw almost everything: what a user makes of a cluster never met can be judged.

@@ -34,7 +34,8 @@ class Tables(NamedTuple):
 class Pairs(NamedTuple):
     """n interactions: rows of user and item, window of `Tables.liked`, label; all [n].
 
-    `tasks` [n, T] are the labels of further tasks, NaN where there is none; None where T is 0.
+    `tasks` [n, T] are the labels of further tasks, NaN where there is none; None where T is 0. `context_ids`
+    [n, C] and `context_numeric` [n, K] stand for the last of the user's features; None where there are none.
     """
 
     user: Tensor
@@ -43,6 +44,8 @@ class Pairs(NamedTuple):
     end: Tensor
     label: Tensor
     tasks: Tensor | None = None
+    context_ids: Tensor | None = None
+    context_numeric: Tensor | None = None
 
 
 def batch(tables: Tables, pairs: Pairs, at: Tensor, history: int, hidden: Tensor | None = None) -> Batch:
@@ -59,9 +62,9 @@ def batch(tables: Tables, pairs: Pairs, at: Tensor, history: int, hidden: Tensor
     windows = _history(tables.liked, pairs.start[at], pairs.end[at], history)
     distinct, at_items, at_liked = _distinct(items, windows, wanted=bool(tables.items.lists or history))
     user = ColumnTensors(
-        tables.users.ids[users],
+        _told(tables.users.ids[users], pairs.context_ids, at),
         [values[users] for values in tables.users.lists],
-        tables.users.numeric[users],
+        _told(tables.users.numeric[users], pairs.context_numeric, at),
         _at(tables.users.weights, users),
     )
     item = ColumnTensors(
@@ -84,6 +87,13 @@ def _distinct(items: Tensor, windows: Tensor, *, wanted: bool) -> tuple[Tensor, 
     distinct, place = torch.unique(every, return_inverse=True)
     place = place.to(torch.int32)
     return distinct, place[1 : 1 + len(items)], place[1 + len(items) :].view(windows.shape)
+
+
+def _told(looked_up: Tensor, context: Tensor | None, at: Tensor) -> Tensor:
+    """Return `looked_up` [b, F], its last columns replaced by the rows `at` of `context` [n, C]."""
+    if context is None:
+        return looked_up
+    return torch.cat([looked_up[:, : looked_up.shape[1] - context.shape[1]], context[at]], dim=1)
 
 
 def _at(weights: Sequence[Tensor | None], rows: Tensor) -> list[Tensor | None]:

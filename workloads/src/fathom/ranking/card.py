@@ -128,9 +128,11 @@ def _training_data(info: BundleInfo) -> list[str]:
 
 
 def _features(info: BundleInfo) -> list[str]:
+    known = info.features
+    own = known.user[: len(known.user) - known.context]
     return [
         f"{side} `{f.name}`: {f.type}{_detail(f)}"
-        for side, fields in (("User", info.features.user), ("Item", info.features.item))
+        for side, fields in (("User", own), ("Request", known.of_requests), ("Item", known.item))
         for f in fields
     ]
 

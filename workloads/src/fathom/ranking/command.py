@@ -15,7 +15,18 @@ import torch
 from fathom import manifest, score_buckets, storage
 from fathom.errors import InvalidInputError
 from fathom.progress import reporter
-from fathom.ranking import assemble, bundle, cost, evaluation, findings, inputs, interactions, split, trials
+from fathom.ranking import (
+    assemble,
+    bundle,
+    cost,
+    evaluation,
+    findings,
+    inputs,
+    interactions,
+    split,
+    tables,
+    trials,
+)
 from fathom.ranking.bundle import BundleInfo
 from fathom.ranking.checkpoint import Checkpoints, State
 from fathom.ranking.figures import SEARCH, Cost
@@ -24,6 +35,7 @@ from fathom.ranking.inputs import Job
 from fathom.ranking.launch import launch
 from fathom.ranking.nodes import nodes
 from fathom.ranking.prepare import Prepared, prepare
+from fathom.ranking.schema import FeatureField
 from fathom.storage import digest_bytes, digest_files, existing_local
 from fathom_api.progress import CHOSEN, Outcome, Progress
 from fathom_api.tasks import EvaluateTask, TrainTask
@@ -85,7 +97,7 @@ def evaluate(task: EvaluateTask) -> Outcome:
         raise InvalidInputError(
             "MissingArm", "bundles has no Captions, the candidate itself: name its folder"
         )
-    events = interactions.read(task.data)
+    events = interactions.read(task.data, context=_context(task))
     parts = split.assign(events, task.data.split)
     arms: dict[str, evaluation.Arm] = {}
     with reporter() as listener:
@@ -103,6 +115,16 @@ def evaluate(task: EvaluateTask) -> Outcome:
         arms={name: result.metrics for name, result in found.arms.items()},
         scores=score_buckets.count(arms["Captions"].scores),
     )
+
+
+def _context(task: EvaluateTask) -> list[FeatureField]:
+    """Return what the bundles are told of interactions, as far as the data have it.
+
+    The model served now may know a column that there is no longer; its values are then unknown.
+    """
+    there = tables.columns(task.data.interactions.uri)
+    infos = [bundle.read_info(existing_local(uri)) for uri in task.bundles.values()]
+    return [f for info in infos for f in info.features.of_requests if f.name in there]
 
 
 def _check_split(name: str, uri: str, arm: evaluation.Arm, digest: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fathom.ranking import bootstrap, bundle, cost, fingerprints, history, metrics, slices, split
+from fathom.ranking import bootstrap, bundle, context, cost, fingerprints, history, metrics, slices, split
 from fathom.ranking.batches import Pairs, Tables, predict
 from fathom.ranking.bootstrap import Estimate, Judged, Panel
 from fathom.ranking.bundle import BundleInfo, Parts
@@ -72,7 +72,7 @@ def load(folder: Path, events: Interactions, parts: split.Parts) -> Loaded:
         InvalidInputError: the bundle is unfinished or damaged.
     """
     info, held, digest = bundle.read(folder)
-    tables, pairs = _inputs(held, events, parts)
+    tables, pairs = _inputs(info, held, events, parts)
     return Loaded(info, held, digest, bundle.ranker(folder, info, held.weights), tables, pairs)
 
 
@@ -88,7 +88,7 @@ def score(folder: Path, events: Interactions, parts: split.Parts) -> Arm:
     return Arm(loaded.info, loaded.digest, scores, seen, cost.read(folder), cost.read_search(folder))
 
 
-def _inputs(held: Parts, events: Interactions, parts: split.Parts) -> tuple[Tables, Pairs]:
+def _inputs(info: BundleInfo, held: Parts, events: Interactions, parts: split.Parts) -> tuple[Tables, Pairs]:
     """Return the test interactions in the bundle's own rows; who or what it does not know is row 0."""
     test = np.flatnonzero(parts == split.TEST)
     users, items = held.users.rows(), held.items.rows()
@@ -99,7 +99,12 @@ def _inputs(held: Parts, events: Interactions, parts: split.Parts) -> tuple[Tabl
     tables = Tables(
         tensors(held.users.columns), tensors(held.items.columns), torch.from_numpy(item[before.at])
     )
-    return tables, Pairs(*(torch.from_numpy(values) for values in columns))
+    told = context.encoded(
+        events.context, info.features.of_requests, held.vocabularies["user"], len(events), test
+    )
+    ids, numbers = (torch.from_numpy(own) if own.shape[1] else None for own in told)
+    pairs = Pairs(*(torch.from_numpy(values) for values in columns))
+    return tables, pairs._replace(context_ids=ids, context_numeric=numbers)
 
 
 def report(events: Interactions, parts: split.Parts, how: Split, arms: Mapping[str, Arm]) -> EvaluationReport:

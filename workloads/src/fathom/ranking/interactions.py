@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fathom.errors import InvalidInputError
 from fathom.ranking import fingerprints, tables
+from fathom.ranking.context import Context, Named, Reading
 from fathom.ranking.encode import texts
 from fathom.ranking.stream.bad_rows import BadRows
 from fathom.ranking.stream.names import Names
@@ -38,6 +39,7 @@ class Interactions:
         samples: the first few of them, by why.
         tasks: [n, T] labels of further tasks, 0, 1 or NaN where there is none; None where T is 0.
         given: [n] places in `PARTS` that the data themselves name; None without such a column.
+        context: further columns of them.
     """
 
     users: list[str]
@@ -51,15 +53,16 @@ class Interactions:
     samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     tasks: NDArray[np.float32] | None = None
     given: NDArray[np.int8] | None = None
+    context: Context = field(default_factory=Context)
 
     def __len__(self) -> int:
         return len(self.label)
 
 
-def read(data: Data, tasks: Sequence[str] = ()) -> Interactions:
-    """Return the interactions of `data`, with the labels of further `tasks`.
+def read(data: Data, tasks: Sequence[str] = (), context: Iterable[Named] = ()) -> Interactions:
+    """Return the interactions of `data`, with the labels of further `tasks` and the columns of `context`.
 
-    In memory are their distinct ids, the rows are on disk.
+    In memory are their distinct ids and values, the rows are on disk.
 
     Raises:
         InvalidInputError: a column is missing, or more rows than `data.max_bad_rows` cannot be used.
@@ -68,8 +71,8 @@ def read(data: Data, tasks: Sequence[str] = ()) -> Interactions:
     columns = [data.user_column, data.item_column, data.label] + [c for c in (time_column, split_column) if c]
     users, items, bad = Names(), Names(), BadRows()
     labels, times, further = Column(np.float32), Column(np.float64), Column(np.float32)
-    given = Column(np.int8)
-    for batch in tables.stream(uri, [*columns, *tasks]):
+    given, around = Column(np.int8), Reading(context)
+    for batch in tables.stream(uri, [*columns, *tasks, *around.columns]):
         user, item = _ids(batch.column(data.user_column)), _ids(batch.column(data.item_column))
         label = _numbers(uri, data.label, batch.column(data.label))
         time = _numbers(uri, time_column, batch.column(time_column)) if time_column else np.zeros(len(label))
@@ -89,6 +92,7 @@ def read(data: Data, tasks: Sequence[str] = ()) -> Interactions:
         labels.append(label[keep])
         times.append(time[keep])
         given.append(part[keep])
+        around.append(batch, keep)
         if tasks:
             others = [_further(uri, name, batch.column(name))[keep] for name in tasks]
             further.append(np.stack(others, axis=1).ravel())
@@ -99,6 +103,7 @@ def read(data: Data, tasks: Sequence[str] = ()) -> Interactions:
         found,
         tasks=further.array().reshape(-1, len(tasks)) if tasks else None,
         given=given.array() if split_column else None,
+        context=around.done(),
     )
 
 

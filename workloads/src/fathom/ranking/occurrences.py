@@ -11,6 +11,7 @@ from fathom.ranking.batches import Pairs, Tables
 from fathom.ranking.layers import Bag, ColumnTensors, SparseArch
 from fathom.ranking.model import Ranker
 from fathom.ranking.schema import PADDING
+from fathom.ranking.stream.scratch import CHUNK
 
 
 class Used(NamedTuple):
@@ -30,16 +31,27 @@ class Used(NamedTuple):
 def of_both_sides(ranker: Ranker, tables: Tables, pairs: Pairs) -> list[Used]:
     """Return how `pairs` use the embeddings of users, then those of items."""
     return [
-        *occurrences(ranker.user_sparse, tables.users, pairs.user),
+        *occurrences(ranker.user_sparse, tables.users, pairs.user, pairs.context_ids),
         *occurrences(ranker.item_sparse, tables.items, pairs.item),
     ]
 
 
-def occurrences(side: SparseArch, columns: ColumnTensors, rows: Tensor) -> list[Used]:
-    """Return how the interactions' `rows` [n] use each table of one side."""
+def occurrences(
+    side: SparseArch, columns: ColumnTensors, rows: Tensor, context: Tensor | None = None
+) -> list[Used]:
+    """Return how the interactions' `rows` [n] use each table of one side, and `context` [n, C] its first.
+
+    `context` stands for the last columns of the ids.
+    """
     shown = torch.bincount(rows, minlength=len(columns.ids)).double()
-    ids = columns.ids + side.get_buffer("offsets")
-    used = [_used(side.table.weight, ids, shown, torch.ones_like(shown))]
+    offsets = side.get_buffer("offsets")
+    looked_up = len(offsets) - (0 if context is None else context.shape[1])
+    ids = (columns.ids + offsets)[:, :looked_up]
+    first = _used(side.table.weight, ids, shown, torch.ones_like(shown))
+    if context is not None:
+        for part in context.split(CHUNK):
+            first.met.add_(torch.bincount((part + offsets[looked_up:]).flatten(), minlength=len(first.met)))
+    used = [first]
     for bag, values in zip(side.bags, columns.lists, strict=True):
         lengths = (values != PADDING).sum(dim=1).clamp(min=1).double()
         share = lengths.reciprocal() if averages(bag) else torch.ones_like(shown)

@@ -9,11 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fathom.errors import InvalidInputError
-from fathom.ranking import captions, catalogue, history, interactions, split
+from fathom.ranking import captions, catalogue, context, history, interactions, split
 from fathom.ranking.architectures import ARCHITECTURES
 from fathom.ranking.captions import Captions, TokenIds
 from fathom.ranking.catalogue import Catalogue
 from fathom.ranking.columns import Entities
+from fathom.ranking.context import Encoded
 from fathom.ranking.encode import Vocabulary
 from fathom.ranking.history import Histories
 from fathom.ranking.interactions import Interactions
@@ -33,6 +34,7 @@ class Prepared:
         features: of both sides.
         users: their features, in rows; items likewise.
         user: [n] row of each interaction's user; item likewise.
+        context: of each interaction itself.
         histories: of each interaction; places in `interactions`.
         vocabularies: ids by value, by feature, by side.
         caption_digests: of each CaptionJob's features.
@@ -45,6 +47,7 @@ class Prepared:
     items: Entities
     user: NDArray[np.int64]
     item: NDArray[np.int64]
+    context: Encoded
     histories: Histories
     vocabularies: dict[str, dict[str, Vocabulary]]
     caption_digests: dict[str, str]
@@ -58,7 +61,8 @@ def prepare(task: TrainTask) -> Prepared:
     """
     _check(task)
     data = task.data
-    events = interactions.read(data, [further.label for further in task.training.tasks])
+    told = task.features.context
+    events = interactions.read(data, [further.label for further in task.training.tasks], told)
     parts = split.assign(events, data.split)
     captioned = captions.read(task.features.captions, task.caption_features)
     named = {name for c in captioned for name in c.rows["item_id"].to_pylist()}
@@ -69,6 +73,8 @@ def prepare(task: TrainTask) -> Prepared:
     met = counts(user, len(users.names) + 1, train.__getitem__)[1:]
     shown = counts(item, len(items.names) + 1, train.__getitem__)[1:]
     user_fields, user_values = catalogue.learn(users, task.features.user, met)
+    asked_fields, asked_values = context.learn(events.context, told, train.__getitem__)
+    user_fields, user_values = user_fields + asked_fields, user_values | asked_values
     item_fields, item_values = catalogue.learn(items, task.features.item, shown)
     encoders = [TokenIds.of(c) for c in captioned]
     item_values |= {c.name: e.vocabulary() for c, e in zip(captioned, encoders, strict=True)}
@@ -82,6 +88,7 @@ def prepare(task: TrainTask) -> Prepared:
         features=Schema(
             user=user_fields,
             item=item_fields,
+            context=len(asked_fields),
             attended=_attended(task.model),
             tasks=[further.label for further in task.training.tasks],
         ),
@@ -89,6 +96,7 @@ def prepare(task: TrainTask) -> Prepared:
         items=catalogue.entities(items, item_fields, item_values, tokens),
         user=user,
         item=item,
+        context=context.encoded(events.context, asked_fields, asked_values, len(events)),
         histories=history.before_each(events, train),
         vocabularies={"user": user_values, "item": item_values},
         caption_digests={c.feature.caption_job: c.digest for c in captioned},

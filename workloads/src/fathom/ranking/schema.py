@@ -61,10 +61,18 @@ class FeatureField(StatusModel):
 class Schema(StatusModel):
     """The features of both sides, in the order in which the model takes them."""
 
-    user: list[FeatureField] = Field(description="The user's, `@id` first.")
+    user: list[FeatureField] = Field(description="The user's, `@id` first, and then those of the request.")
     item: list[FeatureField] = Field(description="The item's, `@id` first.")
+    context: int = Field(
+        default=0, description="How many of the user's, the last ones, are told with each request."
+    )
     attended: int = Field(default=0, description="Latest liked items the model attends to; 0 none.")
     tasks: list[str] = Field(default_factory=list[str], description="Further labels, a head each.")
+
+    @property
+    def of_requests(self) -> list[FeatureField]:
+        """The features that are told with each request."""
+        return self.user[len(self.user) - self.context :]
 
     @property
     def profiles(self) -> list[tuple[int, FeatureField]]:

@@ -38,6 +38,15 @@ def stream(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         yield from dataset.to_batches(columns=wanted, batch_readahead=2, fragment_readahead=1)
 
 
+def columns(uri: str) -> list[str]:
+    """Return the names of the columns of the table at `uri`.
+
+    Raises:
+        InvalidInputError: there is no such table, or it cannot be read.
+    """
+    return _open(uri, [])[0].schema.names
+
+
 def _open(uri: str, columns: Sequence[str]) -> tuple[ds.Dataset, list[str]]:
     wanted = list(dict.fromkeys(columns))
     with _readable(uri):
