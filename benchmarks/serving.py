@@ -148,10 +148,15 @@ def served(
         try:
             yield _answering(process, port, probe), psutil.Process(process.pid)
         finally:
+            # Some have workers that would outlive them.
+            family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(30)
             process.kill()
+            for worker in family:
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
 
 
 def _answering(process: subprocess.Popen[bytes], port: int, probe: Message) -> http.client.HTTPConnection:

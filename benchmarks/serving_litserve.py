@@ -1,6 +1,7 @@
-"""The plain model in LitServe, which starts workers that must find its class by name."""
+"""The plain model in LitServe, which starts workers that must find its class by name.
 
-from __future__ import annotations
+LitServe makes its endpoint of the annotation of `decode_request`: it must be a type, not its name.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ class Api(ls.LitAPI):
         """Open the model, in the worker."""
         self.plain = Plain(self._folder)
 
-    def decode_request(self, request: Any) -> Any:
+    def decode_request(self, request: dict[str, Any]) -> Any:
         """Return user and items."""
         return request["user"], request["items"]
 

@@ -1,0 +1,162 @@
+"""The real path, ingress → Knative → pod, beside the pod alone: `python -m benchmarks.path [--minutes N]`.
+
+Needs a cluster on which `make demo` has run; `KUBECONFIG` names it. Requests come from a pod and stay in the
+pods' network. First it is found out how many a second the whole path answers; then they come at 70 % of that,
+as a Poisson process, whether or not earlier ones are answered: by turns a minute through the ingress and a
+minute straight to the model's pod, past the ingress and Knative's queue proxy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from cluster import tools
+from demo.kube import Kube, Object
+from demo.manifests import REC_MODEL
+
+SHARE: Final = 0.7
+#: Seconds of a turn, and of asking as fast as possible.
+TURN, PROBE = 60.0, 20.0
+INGRESS, POD = "ingress", "pod"
+_POD: Final = "fathom-bench-path"
+_CONTAINER: Final = "kserve-container"
+_PORT: Final = 8080
+
+
+def main() -> None:
+    """Measure and print; see the module."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--minutes", type=int, default=10, help="through the ingress (default: %(default)s)")
+    options.add_argument("--namespace", default="demo", help="of the RecModel (default: %(default)s)")
+    options.add_argument("--model", default=REC_MODEL, help="the RecModel (default: %(default)s)")
+    options.add_argument(
+        "--ingress", default="kourier-system/kourier", help="Knative's (default: %(default)s)"
+    )
+    given = options.parse_args()
+    if "KUBECONFIG" not in os.environ:
+        raise SystemExit("name the cluster on which `make demo` has run: export KUBECONFIG=…")
+    kube = Kube(str(tools.kubectl()), Path(os.environ["KUBECONFIG"]))
+    with client(kube, given.namespace, given.model) as served:
+        asked = request(kube, given, served)
+        [probe] = turns(kube, given.namespace, asked, [(INGRESS, PROBE, None)])
+        capacity = len(probe["seconds"]) / PROBE
+        rate = SHARE * capacity
+        plan = [(way, TURN, rate) for _ in range(given.minutes) for way in (INGRESS, POD)]
+        found = turns(kube, given.namespace, asked, plan)
+    load_average = os.getloadavg()[0]
+    print(f"{os.cpu_count()} CPUs, {platform.machine()}, load {load_average:.1f} at the end")
+    print(f"capacity {capacity:.0f} requests/s, asked {rate:.0f}/s, {given.minutes} minutes each\n")
+    print("| way | requests | errors | p50 ms | p99 ms |\n| --- | ---: | ---: | ---: | ---: |")
+    p99 = {way: row(way, [turn for turn in found if turn["way"] == way]) for way in (INGRESS, POD)}
+    print(f"\np99 through the ingress: {p99[INGRESS] - p99[POD]:+.2f} ms")
+
+
+def row(way: str, own: list[dict[str, Any]]) -> float:
+    """Print the line of a way in the table, and return its p99 in milliseconds."""
+    milliseconds = np.concatenate([turn["seconds"] for turn in own]) * 1000
+    errors = [error for turn in own for error in turn["errors"]]
+    p50, p99 = np.percentile(milliseconds, [50, 99])
+    print(f"| {way} | {len(milliseconds):,} | {len(errors)} | {p50:.2f} | {p99:.2f} |")
+    for error in sorted(set(errors))[:5]:
+        print(f"  {error}")
+    return float(p99)
+
+
+def request(kube: Kube, given: argparse.Namespace, served: Object) -> dict[str, Any]:
+    """Return what is asked, and both ways: a user's ten best of all items."""
+    model = kube.find("recmodel", given.model, given.namespace)
+    url = (model or {}).get("status", {}).get("url")
+    if not url:
+        raise SystemExit(f"RecModel {given.namespace}/{given.model} is not served; run `make demo` first")
+    namespace, _, service = given.ingress.partition("/")
+    through = {
+        "host": f"{service}.{namespace}.svc",
+        "port": 80,
+        "headers": {"Host": urlsplit(url).hostname},
+    }
+    return {
+        "ways": {INGRESS: through, POD: {"host": served["status"]["podIP"], "port": _PORT, "headers": {}}},
+        "path": f"/v1/models/{given.model}:predict",
+        "body": json.dumps({"instances": [{"user_id": "1", "k": 10}]}),
+    }
+
+
+def turns(
+    kube: Kube, namespace: str, asked: dict[str, Any], plan: list[tuple[str, float, float | None]]
+) -> list[dict[str, Any]]:
+    """Return what the client in the cluster heard in each turn (way, seconds, rate) of `plan`."""
+    told = [{"way": w, "seconds": s, "rate": r, "seed": n} for n, (w, s, r) in enumerate(plan)]
+    said = kube.exec(
+        _POD,
+        namespace,
+        *("python", "-", json.dumps({**asked, "turns": told})),
+        stdin=Path(__file__).with_name("path_client.py").read_bytes(),
+        timeout=60 + 2 * sum(seconds for _, seconds, _ in plan),
+    )
+    return [json.loads(line) for line in said.splitlines()]
+
+
+@contextmanager
+def client(kube: Kube, namespace: str, model: str) -> Generator[Object]:
+    """Have a pod to ask from, of the image that the model is served with; yield the model's own pod."""
+    running = [
+        pod
+        for pod in kube.list("pods", namespace, f"serving.kserve.io/inferenceservice={model}")
+        if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
+    ]
+    if len(running) != 1:
+        raise SystemExit(
+            f"{model} has {len(running)} running pods; this measures one pod: wait for a rollout to end"
+        )
+    image = next(c["image"] for c in running[0]["spec"]["containers"] if c["name"] == _CONTAINER)
+    kube.apply([asking(namespace, image)])
+    try:
+        kube.run(
+            "wait", f"pod/{_POD}", "-n", namespace, "--for=condition=Ready", "--timeout=120s", timeout=130
+        )
+        yield running[0]
+    finally:
+        kube.delete("pod", _POD, namespace, "--grace-period=0", "--force")
+
+
+def asking(namespace: str, image: str) -> Object:
+    """Return the pod that asks: it waits for what `exec` brings."""
+    container = {
+        "name": "client",
+        "image": image,
+        "command": ["python", "-c", "import time; time.sleep(7200)"],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    safe = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": _POD, "namespace": namespace},
+        "spec": {
+            "containers": [container],
+            "securityContext": safe,
+            "automountServiceAccountToken": False,
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
