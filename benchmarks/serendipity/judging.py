@@ -43,6 +43,12 @@ def novel_recall(found: Stage, scorer: Scorer, most: int = TARGETS) -> Figures:
     return metrics.novel_recall_at(targets, past, found.future)
 
 
+def recall_of(found: Stage, targets: list[NDArray[np.int64]]) -> Figures:
+    """Return NovelRecall of each user who is led to `targets`, NaN where there is nothing new."""
+    led = [own if judged else own[:0] for own, judged in zip(targets, found.judged, strict=True)]
+    return metrics.novel_recall_at(led, [found.journeys.of(u) for u in range(len(led))], found.future)
+
+
 def mean(values: Figures) -> tuple[float, float]:
     """Return the mean over users who have a value, and its standard error."""
     own = values[~np.isnan(values)]

@@ -27,7 +27,8 @@ _PENALTIES: Final = (10.0, 30.0, 100.0, 300.0, 1000.0)
 _EPOCHS: Final = (5, 15, 30)
 #: How many of a user's latest clusters the guide looks up, in pairs: the product's default, not chosen here.
 RECENT: Final = Explore().recent
-GUIDED: Final = "guide over several pairs"
+GUIDED: Final = "table over several pairs"
+SERVED: Final = "served guide: table and ranker"
 _LIKES: Final = ("ndcg", "serendipity", "by_popularity", "unexpectedness", "diversity")
 
 Cell = dict[str, Any]
@@ -132,10 +133,13 @@ def _planner(  # noqa: PLR0917 (what a planner is made of)
     test = stage(world, count, seed, test=True)
     made = planners.make(folder, test, variant, epochs, seed)
     scorers = {"one pair": table_scorer(made.table, 2), GUIDED: table_scorer(made.table, RECENT)}
+    recalls = {n: judging.novel_recall(test, scorer) for n, scorer in scorers.items()}
+    led = Answers(test).led(made.table, RECENT, judging.TARGETS)
+    recalls[SERVED] = judging.recall_of(test, led)
     return {
         "exact_match": made.exact_match,
         "losses": made.losses,
-        "novel_recall": {n: judging.novel_recall(test, scorer).tolist() for n, scorer in scorers.items()},
+        "novel_recall": {name: recall.tolist() for name, recall in recalls.items()},
         "slots": _slots(test, made.table),
     }
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.serendipity import judging
 from benchmarks.serendipity.judging import Figures
-from benchmarks.serendipity.measure import GUIDED, Cell
+from benchmarks.serendipity.measure import GUIDED, SERVED, Cell
 from benchmarks.serendipity.variants import VARIANTS
 
 NAME: Final = "serendipity.md"
@@ -83,7 +83,7 @@ def _planned(found: Found, count: int) -> list[str]:
     for variant in made:
         cells, base = _both(found, count, variant.file)
         match = np.mean([cell["exact_match"] for cell in cells])
-        for asked in ("one pair", GUIDED):
+        for asked in ("one pair", GUIDED, SERVED):
             own = _stack(cells, "novel_recall", asked)
             against = [
                 judging.paired(own, _stack(base, "novel_recall", name)).told

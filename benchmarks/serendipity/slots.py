@@ -57,9 +57,7 @@ class Answers:
     def guided(self, table: Table, share: float, recent: int) -> list[np.ndarray]:
         """Return lists with a `share` of their slots for items of clusters the table leads to."""
         leading = Guide(table, Explore(share=share, max_per_user=None, recent=recent, targets=3))
-        # The table knows clustered items only, in an order of its own.
-        place = {item: n for n, item in enumerate(self._found.known.items)}
-        mine = np.array([place[item] for item in table.items])
+        mine = self._mine(table)
         lists: list[np.ndarray] = []
         for user, ranked in enumerate(self.plain()):
             targets = leading.targets(self._found.journeys.of(user))
@@ -69,6 +67,23 @@ class Answers:
             rest = np.argsort(-self._scores[user], kind="stable")[: 2 * SIZE].tolist()
             lists.append(np.array([s.item for s in guide.mix(rest, own, SIZE, len(own))] or ranked))
         return lists
+
+    def led(self, table: Table, recent: int, most: int) -> list[np.ndarray]:
+        """Return the clusters that each user is led to: the table's, weighed by the ranker."""
+        leading = Guide(table, Explore(max_per_user=None, recent=recent, targets=most))
+        mine = self._mine(table)
+        return [
+            np.array([t.cluster for t in self._chosen(leading, user, mine)], np.int64)
+            for user in range(len(self._scores))
+        ]
+
+    def _mine(self, table: Table) -> np.ndarray:
+        """Return the place of each of the table's items: it knows clustered items only, in its own order."""
+        place = {item: n for n, item in enumerate(self._found.known.items)}
+        return np.array([place[item] for item in table.items])
+
+    def _chosen(self, leading: Guide, user: int, mine: np.ndarray) -> list[guide.Target]:
+        return leading.chosen(leading.targets(self._found.journeys.of(user)), self._scores[user][mine])
 
     def judge(self, lists: list[np.ndarray]) -> Judged:
         """Return the figures of `lists`, one a user."""

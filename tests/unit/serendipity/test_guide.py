@@ -83,6 +83,36 @@ def test_targets_take_turns_and_each_gives_its_best_item_that_the_user_has_not_h
     assert [(s.item, s.target.cluster) for s in slots if s.target] == [(10, 3), (8, 2), (9, 3)]
 
 
+@pytest.mark.parametrize(
+    ("case", "weights", "best", "led"),
+    [
+        (
+            "as far as the planner says, where the ranker sees no difference",
+            (0.5, 0.3, 0.2),
+            (9, 9, 9),
+            [3, 2],
+        ),
+        ("elsewhere, where the ranker sees more for this user", (0.5, 0.3, 0.2), (1, 1, 9), [4, 3]),
+        ("never where the ranker would show nothing", (0.9, 0.1, 0.1), (-np.inf, 1, 1), [2, 4]),
+        ("where nothing is worth anything, as the planner says", (0.5, 0.3, 0.2), (-1, 0, -3), [3, 2]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_user_is_led(case: str, weights: tuple[float, ...], best: tuple[float, ...], led: list[int]):
+    targets = [Target(c, w, (0, 1)) for c, w in zip((3, 2, 4), weights, strict=True)]
+    scores = np.full(18, -np.inf)
+    scores[[9, 6, 12]] = best
+    assert [t.cluster for t in guided(Explore(targets=2)).chosen(targets, scores)] == led
+
+
+def test_what_the_user_has_had_does_not_speak_for_its_cluster():
+    scores = np.zeros(18)
+    scores[[9, 6]] = 0.9, 0.1
+    targets = [Target(3, 0.5, (0, 1)), Target(2, 0.4, (0, 1))]
+    slots = guided(Explore(targets=1)).guided(targets, scores, 1, seen=np.array([9]))
+    assert [(s.item, s.target.cluster) for s in slots if s.target] == [(6, 2)]
+
+
 def test_an_item_the_ranker_would_not_show_is_not_shown():
     scores = np.full(18, -np.inf)
     scores[9] = 0.5

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from fathom.errors import InvalidInputError
 from fathom.serendipity.events import Ints
 from fathom.serendipity.table import NONE, Table
+
+#: Clusters that the table may say for each one that is led to: the ranker has a say in which.
+POOL: Final = 5
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,11 @@ class Guide:
         return np.array(list(dict.fromkeys(reversed(found)))[::-1], np.int64)
 
     def targets(self, met: Ints, weights: NDArray[np.floating] | None = None) -> list[Target]:
-        """Return where to lead a user who has met the clusters `met`, the latest last; the best first.
+        """Return where a user who has met the clusters `met`, the latest last, may be led; the best first.
 
         All ordered pairs of the `recent` latest are looked up, each weighted by the product of its clusters'
-        `weights` [len(met)], alike if None. Targets the user has met are left out.
+        `weights` [len(met)], alike if None. Targets the user has met are left out. They are more than
+        `explore.targets`, for the ranker to choose among: see `chosen`.
 
         Without history, or where all clusters are met, there is none: the ranker's own answer stands. With
         one cluster its place on the table's diagonal is looked up.
@@ -118,43 +123,72 @@ class Guide:
         total[met] = 0
         if (whole := total.sum()) <= 0:
             return []
-        best = np.argsort(-total, kind="stable")[: self.explore.targets]
-        made: list[Target] = []
-        for cluster in best[total[best] > 0].tolist():
-            said = np.where(found == cluster, weighted, 0).max(axis=1)
-            pair = int(np.argmax(said))
-            because = int(recent[first[pair]]), int(recent[second[pair]])
-            made.append(Target(cluster, float(total[cluster] / whole), because))
-        return made
+        best = np.argsort(-total, kind="stable")[: POOL * self.explore.targets]
+        best = best[total[best] > 0]
+        said = np.where(found == best[:, None, None], weighted, 0).max(axis=2).argmax(axis=1)
+        shares, ones, others = total[best] / whole, recent[first[said]], recent[second[said]]
+        columns = best.tolist(), shares.tolist(), ones.tolist(), others.tolist()
+        return [Target(c, share, (a, b)) for c, share, a, b in zip(*columns, strict=True)]
 
     def candidates(self, targets: Sequence[Target]) -> Ints:
         """Return the places in the table's items of all items of `targets`."""
         members = [self._members[target.cluster] for target in targets]
         return np.concatenate(members) if members else np.empty(0, np.int64)
 
+    def chosen(self, targets: Sequence[Target], scores: NDArray[np.floating]) -> list[Target]:
+        """Return the `explore.targets` best of `targets` by weight × the ranker's score of their best item.
+
+        Where a planner leads says nothing of what there is to show; where the ranker sees nothing for this
+        user the next interest is as good. `scores` as `guided` takes them.
+        """
+        return [target for target, _, _ in self._chosen(targets, scores, None)]
+
+    def _chosen(
+        self, targets: Sequence[Target], scores: NDArray[np.floating], seen: Ints | None
+    ) -> list[tuple[Target, Ints, NDArray[np.floating]]]:
+        """Return the chosen targets, their members and how these score, -inf if `seen`."""
+        targets = [target for target in targets if len(self._members[target.cluster])]
+        if not targets:
+            return []
+        members = self.candidates(targets)
+        own = scores[members]
+        if seen is not None:
+            # Few or none: targets are clusters that the user has not met, as far as anybody knows.
+            had = seen[np.isin(self.table.own[seen], [target.cluster for target in targets])]
+            own[np.isin(members, had)] = -np.inf
+        ends = np.cumsum([len(self._members[target.cluster]) for target in targets])
+        starts = np.concatenate([[0], ends[:-1]])
+        best = np.maximum.reduceat(own, starts)
+        worth = np.array([target.weight for target in targets]) * np.maximum(best, 0)
+        worth[~np.isfinite(best)] = -1
+        order = np.argsort(-worth, kind="stable")[: self.explore.targets]
+        return [
+            (targets[n], members[starts[n] : ends[n]], own[starts[n] : ends[n]])
+            for n in order.tolist()
+            if worth[n] >= 0
+        ]
+
     def guided(
         self, targets: Sequence[Target], scores: NDArray[np.floating], most: int, seen: Ints | None = None
     ) -> list[Slot]:
-        """Return up to `most` items of `targets`: the best-scored of each target in turn, the best one first.
+        """Return up to `most` items of those `chosen` of `targets`: the best of each in turn.
 
         Args:
             targets: as `targets` returns them.
-            scores: [n] the ranker's score of each of the table's items; -inf of one it would not show.
+            scores: [n] the ranker's score of each of the table's items, a probability; -inf of one it would
+                not show. Read for the items of `targets` only.
             most: items wanted.
             seen: places of items that the user has had.
         """
-        had = set() if seen is None else set(seen.tolist())
-        queues: list[list[int]] = []
-        for target in targets:
-            own = self._members[target.cluster]
-            take = min(len(own), most + len(had))
-            near = own[np.argpartition(-scores[own], take - 1)[:take]] if take else own
-            near = near[np.isfinite(scores[near])]
-            ordered = near[np.argsort(-scores[near], kind="stable")].tolist()
-            queues.append([i for i in ordered if i not in had][:most])
+        queues: list[tuple[Target, list[int]]] = []
+        for target, members, own in self._chosen(targets, scores, seen):
+            take = min(len(members), most)
+            near = np.argpartition(-own, take - 1)[:take]
+            near = near[np.isfinite(own[near])]
+            queues.append((target, members[near[np.argsort(-own[near], kind="stable")]].tolist()))
         slots: list[Slot] = []
         for turn in range(most):
-            for target, queue in zip(targets, queues, strict=True):
+            for target, queue in queues:
                 if turn < len(queue) and len(slots) < most:
                     slots.append(Slot(queue[turn], target))
         return slots
