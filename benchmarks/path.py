@@ -58,9 +58,7 @@ def main() -> None:
         found = turns(kube, given.namespace, asked, plan)
     load_average = os.getloadavg()[0]
     print(f"{os.cpu_count()} CPUs, {platform.machine()}, load {load_average:.1f} at the end")
-    print(
-        f"capacity {capacity:.0f} requests/s, asked {rate:.0f}/s, {given.minutes} minutes by the ingress\n"
-    )
+    print(f"capacity {capacity:.0f} requests/s, asked {rate:.0f}/s, {given.minutes} minutes by the ingress\n")
     print("| way | requests | errors | p50 ms | p99 ms |\n| --- | ---: | ---: | ---: | ---: |")
     p99 = {way: row(way, [turn for turn in found if turn["way"] == way]) for way in (INGRESS, POD)}
     print(f"\np99 through the ingress: {p99[INGRESS] - p99[POD]:+.2f} ms")

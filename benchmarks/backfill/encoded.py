@@ -20,10 +20,16 @@ _BATCH: Final = 32
 
 def about(gallery: Gallery, encoders: tuple[str, str]) -> str:
     """Return what the page says of a gallery and its encoders."""
+    alike = (
+        " Both are one network that looks at few pixels and at many, so their spaces are alike to begin "
+        "with, and vectors that are merely mixed compare quite well."
+        if encoders[0].rpartition("/")[0] == encoders[1].rpartition("/")[0]
+        else ""
+    )
     return (
         f"{len(gallery.names):,} pictures. {gallery.about} **Old model** `{encoders[0]}`, **new model** "
-        f"`{encoders[1]}`, both as they are. Methods learn from one half of the pictures, drawn anew for "
-        "each seed; the other half is searched."
+        f"`{encoders[1]}`, both as they are.{alike} Methods learn from one half of the pictures, drawn anew "
+        "for each seed; the other half is searched."
     )
 
 
