@@ -97,7 +97,30 @@ def _planned(found: Found, count: int) -> list[str]:
         "By how often the person's last two clusters followed each other in others' journeys:\n",
         _table(rare),
     ]
-    return [*parts, *_slots(found, count)]
+    return [*parts, *_slots(found, count), _goals(found, count, made[0].file)]
+
+
+def _goals(found: Found, count: int, planner: str) -> str:
+    """Say which goals that were set beforehand are reached."""
+    cells, base = _both(found, count, planner)
+    table, served = (_stack(cells, "novel_recall", asked) for asked in ("one pair", SERVED))
+    over = [judging.paired(table, _stack(base, "novel_recall", name)) for name in ("Markov 1", "Markov 2")]
+    ease = judging.paired(served, _stack(base, "novel_recall", "EASE"))
+    slots = [cell["slots"] for cell in cells]
+    share = {
+        like: judging.paired(_stack(slots, "guided 10%", like), _stack(slots, "plain", like)).value
+        / float(np.nanmean(_stack(slots, "plain", like)))
+        for like in ("ndcg", "serendipity")
+    }
+    goals = {
+        "The planner's table, asked one pair, above both Markov models": all(d.low > 0 for d in over),
+        f"The served guide at least EASE over clusters ({ease.told})": ease.high >= 0,
+        "With 10 % of the slots serendipity@10 up by 20 % or more, NDCG@10 down by 2 % at most "
+        f"({share['serendipity']:+.0%}, {share['ndcg']:+.1%})": share["serendipity"] >= 0.2
+        and share["ndcg"] >= -0.02,
+    }
+    lines = [f"- {goal}: {'reached' if met else '**not reached**'}." for goal, met in goals.items()]
+    return "\n".join([f"### {count} clusters: goals\n", *lines]) + "\n"
 
 
 def _rare(cells: list[Cell], base: list[Cell]) -> list[list[str]]:
