@@ -1,4 +1,4 @@
-"""The real path, ingress → Knative → pod, beside the pod alone: `python -m benchmarks.path [--minutes N]`.
+"""The real path, ingress → Knative → pod, beside the pod alone: `python -m benchmarks.path NAMESPACE`.
 
 Needs a cluster on which `make demo` has run; `KUBECONFIG` names it. Requests come from a pod and stay in the
 pods' network. First it is found out how many a second the whole path answers; then they come at 70 % of that,
@@ -27,8 +27,8 @@ from demo.manifests import REC_MODEL
 SHARE: Final = 0.7
 #: Seconds of asking as fast as possible; of a turn by each way.
 PROBE: Final = 20.0
-TURNS: Final = {"ingress": 60.0, "pod": 20.0}
 INGRESS, POD = "ingress", "pod"
+TURNS: Final = {INGRESS: 60.0, POD: 20.0}
 _POD: Final = "fathom-bench-path"
 _CONTAINER: Final = "kserve-container"
 _PORT: Final = 8080
@@ -40,7 +40,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--minutes", type=int, default=10, help="through the ingress (default: %(default)s)")
-    options.add_argument("--namespace", default="demo", help="of the RecModel (default: %(default)s)")
+    options.add_argument("namespace", help="of the RecModel; the demo's begins with demo-")
     options.add_argument("--model", default=REC_MODEL, help="the RecModel (default: %(default)s)")
     options.add_argument(
         "--ingress", default="kourier-system/kourier", help="Knative's (default: %(default)s)"
@@ -60,7 +60,7 @@ def main() -> None:
     print(f"{os.cpu_count()} CPUs, {platform.machine()}, load {load_average:.1f} at the end")
     print(f"capacity {capacity:.0f} requests/s, asked {rate:.0f}/s, {given.minutes} minutes by the ingress\n")
     print("| way | requests | errors | p50 ms | p99 ms |\n| --- | ---: | ---: | ---: | ---: |")
-    p99 = {way: row(way, [turn for turn in found if turn["way"] == way]) for way in (INGRESS, POD)}
+    p99 = {way: row(way, [turn for turn in found if turn["way"] == way]) for way in TURNS}
     print(f"\np99 through the ingress: {p99[INGRESS] - p99[POD]:+.2f} ms")
 
 

@@ -40,7 +40,7 @@ def novel_recall(found: Stage, scorer: Scorer, most: int = TARGETS) -> Figures:
         baselines.recommend(scorer, past[u], most) if judged else np.empty(0, np.int64)
         for u, judged in zip(users, found.judged, strict=True)
     ]
-    return metrics.novel_recall_at(targets, past, found.future)
+    return recall_of(found, targets)
 
 
 def recall_of(found: Stage, targets: list[NDArray[np.int64]]) -> Figures:

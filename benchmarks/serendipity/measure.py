@@ -134,18 +134,18 @@ def _planner(  # noqa: PLR0917 (what a planner is made of)
     made = planners.make(folder, test, variant, epochs, seed)
     scorers = {"one pair": table_scorer(made.table, 2), GUIDED: table_scorer(made.table, RECENT)}
     recalls = {n: judging.novel_recall(test, scorer) for n, scorer in scorers.items()}
-    led = Answers(test).led(made.table, RECENT, judging.TARGETS)
+    answers = Answers(test)
+    led = answers.led(made.table, RECENT, judging.TARGETS)
     recalls[SERVED] = judging.recall_of(test, led)
     return {
         "exact_match": made.exact_match,
         "losses": made.losses,
         "novel_recall": {name: recall.tolist() for name, recall in recalls.items()},
-        "slots": _slots(test, made.table),
+        "slots": _slots(answers, made.table),
     }
 
 
-def _slots(found: Stage, table: Table) -> dict[str, Cell]:
-    answers = Answers(found)
+def _slots(answers: Answers, table: Table) -> dict[str, Cell]:
     lists = {"plain": answers.plain()}
     lists |= {f"guided {share:.0%}": answers.guided(table, share, RECENT) for share in SHARES}
     lists |= {f"MMR {trade}": answers.mmr(trade) for trade in TRADES}

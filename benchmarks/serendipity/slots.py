@@ -72,18 +72,16 @@ class Answers:
         """Return the clusters that each user is led to: the table's, weighed by the ranker."""
         leading = Guide(table, Explore(max_per_user=None, recent=recent, targets=most))
         mine = self._mine(table)
-        return [
-            np.array([t.cluster for t in self._chosen(leading, user, mine)], np.int64)
-            for user in range(len(self._scores))
-        ]
+        lists: list[np.ndarray] = []
+        for user, scores in enumerate(self._scores):
+            targets = leading.targets(self._found.journeys.of(user))
+            lists.append(np.array([t.cluster for t in leading.chosen(targets, scores[mine])], np.int64))
+        return lists
 
     def _mine(self, table: Table) -> np.ndarray:
         """Return the place of each of the table's items: it knows clustered items only, in its own order."""
         place = {item: n for n, item in enumerate(self._found.known.items)}
         return np.array([place[item] for item in table.items])
-
-    def _chosen(self, leading: Guide, user: int, mine: np.ndarray) -> list[guide.Target]:
-        return leading.chosen(leading.targets(self._found.journeys.of(user)), self._scores[user][mine])
 
     def judge(self, lists: list[np.ndarray]) -> Judged:
         """Return the figures of `lists`, one a user."""

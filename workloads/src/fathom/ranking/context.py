@@ -46,6 +46,11 @@ class Encoded(NamedTuple):
     ids: Array
     numeric: Array
 
+    @property
+    def told(self) -> tuple[Array | None, Array | None]:
+        """Both; None of what has no columns."""
+        return self.ids if self.ids.shape[1] else None, self.numeric if self.numeric.shape[1] else None
+
 
 class Reading:
     """Takes the columns of `features` from batch after batch; memory holds their distinct values."""
@@ -122,7 +127,11 @@ def encoded(
         at: rows to return, in their order; all if None.
     """
     ids, numbers = Column(np.int32), Column(np.float32)
-    tables = {f.name: _table(read, f, known) for f in categorical(fields) if f.name in read.values}
+    tables = {
+        f.name: encode.ids_of(pa.array(read.values[f.name][0], pa.string()), known[f.name])
+        for f in categorical(fields)
+        if f.name in read.values
+    }
     wanted = rows if at is None else len(at)
     for part in chunks(wanted):
         own = part if at is None else at[part]
@@ -140,16 +149,10 @@ def encoded(
     )
 
 
-def _table(read: Context, of: FeatureField, known: Mapping[str, Vocabulary]) -> NDArray[np.int32]:
-    """Return the id of each distinct value."""
-    ids = known[of.name]
-    return np.array([ids.get(value, UNKNOWN) for value in read.values[of.name][0]], np.int32)
-
-
 def _standardised(read: Context, of: FeatureField, own: slice | Array, size: int) -> Array:
     if of.name not in read.numbers:
         return np.zeros(size, np.float32)
-    return np.nan_to_num((read.numbers[of.name][own] - of.mean) / of.deviation)
+    return encode.standardised(read.numbers[of.name][own], of)
 
 
 def _spread(values: Array, train: Callable[[slice], Array]) -> tuple[float, float]:

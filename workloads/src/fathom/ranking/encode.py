@@ -173,8 +173,12 @@ def _ids(
 def _standardised(field: FeatureField, columns: Mapping[str, pa.Array], rows: int) -> Floats:
     if field.name not in columns:
         return np.zeros(rows, np.float32)
-    values = (numbers_of(columns[field.name], field.name) - field.mean) / field.deviation
-    return np.nan_to_num(values).astype(np.float32)
+    return standardised(numbers_of(columns[field.name], field.name), field)
+
+
+def standardised(values: Floats, field: FeatureField) -> Floats:
+    """Return numbers [n] as the model takes them: by training's mean and deviation, 0 where there is none."""
+    return np.nan_to_num((values - field.mean) / field.deviation).astype(np.float32)
 
 
 def _lists(

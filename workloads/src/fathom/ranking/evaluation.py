@@ -99,10 +99,10 @@ def _inputs(info: BundleInfo, held: Parts, events: Interactions, parts: split.Pa
     tables = Tables(
         tensors(held.users.columns), tensors(held.items.columns), torch.from_numpy(item[before.at])
     )
-    told = context.encoded(
+    around = context.encoded(
         events.context, info.features.of_requests, held.vocabularies["user"], len(events), test
     )
-    ids, numbers = (torch.from_numpy(own) if own.shape[1] else None for own in told)
+    ids, numbers = (own if own is None else torch.from_numpy(own) for own in around.told)
     pairs = Pairs(*(torch.from_numpy(values) for values in columns))
     return tables, pairs._replace(context_ids=ids, context_numeric=numbers)
 

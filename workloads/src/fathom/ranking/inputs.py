@@ -56,9 +56,8 @@ def write(folder: Path, job: Job, prepared: Prepared) -> None:
     for number, name in enumerate(split.PARTS[:2]):
         at = where(lambda part, number=number: prepared.parts[part] == number, len(prepared.parts))
         events = prepared.interactions
-        told = (own if own.shape[1] else None for own in prepared.context)
         columns = (prepared.user, prepared.item, histories.start, histories.end, events.label, events.tasks)
-        for field, values in zip(Pairs._fields, (*columns, *told), strict=True):
+        for field, values in zip(Pairs._fields, (*columns, *prepared.context.told), strict=True):
             if values is not None:
                 _save(folder, f"{name}.{field}", values, at)
     (folder / JOB).write_text(job.model_dump_json(by_alias=True))
