@@ -62,6 +62,8 @@ def replaced(world: World, served: Served) -> Replaced:
         seed(world, served.name, 1)
         one = it.until_weight(20, timeout=900).candidate
         assert one
+        # A share of the requests may be none of the first few.
+        it.until(lambda _: last_of(it.load.answers, one.name), "it has answered")
         seed(world, served.name, 2)
         two = it.until(lambda s: s.candidate and s.candidate.name != one.name, "another candidate").candidate
         assert two
