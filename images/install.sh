@@ -2,6 +2,7 @@
 # Runs inside the image's build, with its context mounted at /run/context; leaves nothing but /opt/fathom.
 #   install.sh torch BACKEND             an environment with torch and what all workloads need
 #   install.sh dependencies PACKAGE [EXTRA]  what PACKAGE needs, in the locked versions
+#   install.sh shard                     what divides tables among processes, with kernels for this build of torch
 #   install.sh packages PACKAGE          our own code
 set -eu
 context=/run/context
@@ -45,6 +46,11 @@ case $1 in
   dependencies)
     environment
     install --requirement "$context/crds/pyproject.toml" --requirement "$context/$2/pyproject.toml" ${3:+--extra "$3"}
+    slim
+    ;;
+  shard)
+    install --requirement "$context/workloads/pyproject.toml" --extra shard
+    "$uv" pip install --quiet --no-deps "$(cat "$context/kernels.txt")"
     slim
     ;;
   packages)

@@ -85,11 +85,21 @@ def lay_out(variant: Variant) -> Path:
     needs = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["torch-needs"]
     (CONTEXT / "torch-needs.txt").write_text("\n".join(needs) + "\n")
     (CONTEXT / "torch.txt").write_text(f"torch=={torch_version()}\n")
-    (CONTEXT / "excludes.txt").write_text("torch\nfathom-api\n")
+    (CONTEXT / "kernels.txt").write_text(kernels(variant) + "\n")
+    (CONTEXT / "excludes.txt").write_text("torch\nfbgemm-gpu\nfathom-api\n")
     shutil.copy2(Path(sys.executable).parent / "uv", CONTEXT / "uv")
     _lay_out_wheel(variant.wheel())
     _build_distributions()
     return CONTEXT
+
+
+def kernels(variant: Variant) -> str:
+    """Return the distribution of fbgemm's kernels for what torch is built for."""
+    shard = _project(ROOT / "workloads" / "pyproject.toml")["optional-dependencies"]["shard"]
+    pin = next(
+        requirement.partition(";")[0] for requirement in shard if requirement.startswith("fbgemm-gpu==")
+    )
+    return pin.replace("fbgemm-gpu", "fbgemm-gpu-cpu") if variant.torch == "cpu" else pin
 
 
 def _lay_out_wheel(wheel: Path | None) -> None:

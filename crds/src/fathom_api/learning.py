@@ -229,6 +229,17 @@ class TrainingTask(ApiModel):
     weight: float = Field(default=0.3, gt=0, le=100, description="Of its loss; the main label's is 1.")
 
 
+class ShardedTables(ApiModel):
+    """How embeddings that are divided among all training processes learn: TorchRec, row-wise Adagrad."""
+
+    learning_rate: float = Field(
+        default=0.1,
+        gt=0,
+        le=10,
+        description="Learning rate of these tables; Adagrad needs a larger one than Adam.",
+    )
+
+
 class Training(ApiModel):
     """How the ranker is trained."""
 
@@ -262,6 +273,12 @@ class Training(ApiModel):
         le=100,
         description="Times the processes of several nodes are started again from the last checkpoint, all "
         "together, without new pods.",
+    )
+    sharded_tables: ShardedTables | None = Field(
+        default=None,
+        description="Divide the rows of the embedding tables of ids among the processes of all nodes, for "
+        "tables that one device cannot hold. They learn by row-wise Adagrad, with `weightDecay` in place of "
+        "`frequencyRegularisation`. Unset: every process has whole tables, and Adam. `{}` will do.",
     )
     search: Search | None = Field(
         default=None, description="Look for better parameters first; what is searched overrides the spec."

@@ -77,3 +77,14 @@ def test_a_cpu_wheel_is_not_put_into_a_cuda_image(checkout: Path) -> None:
     _write(checkout / f"torch-{context.torch_version()}+cpu-cp311-cp311-linux_x86_64.whl", "")
 
     assert context.Variant("debian", "cu128", checkout).wheel() is None
+
+
+@pytest.mark.parametrize(
+    ("torch", "found"),
+    [
+        pytest.param("cpu", "fbgemm-gpu-cpu==1.8.0", id="for CPUs"),
+        pytest.param("cu130", "fbgemm-gpu==1.8.0", id="for GPUs"),
+    ],
+)
+def test_kernels_are_those_of_what_torch_is_built_for(torch: str, found: str) -> None:
+    assert context.kernels(context.Variant("debian", torch, None)) == found

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fathom.ranking.checkpoint import Checkpoints, State, advance
+from fathom.ranking.checkpoint import Checkpoints, Learned, State, advance
 from fathom.ranking.optimiser import Optimisers
 
 
@@ -53,7 +53,7 @@ def test_steps_after_restoring_are_bit_identical(tmp_path: Path) -> None:
     straight, optimiser = learner(0)
     step(straight, optimiser, 3)
     kept = Checkpoints(tmp_path)
-    kept.save(after([0.6]), straight, optimiser)
+    kept.save(after([0.6]), Learned.by(straight, optimiser))
     step(straight, optimiser, 3)
 
     resumed, other = learner(1)
@@ -64,7 +64,7 @@ def test_steps_after_restoring_are_bit_identical(tmp_path: Path) -> None:
 
 def test_checkpoints_of_other_data_do_not_count(tmp_path: Path) -> None:
     kept = Checkpoints(tmp_path)
-    kept.save(after([0.6]), *learner(0))
+    kept.save(after([0.6]), Learned.by(*learner(0)))
     assert kept.state("sha256:a").epoch == 1
     assert kept.state("sha256:b") == State(made_from="sha256:b")
 
@@ -74,7 +74,7 @@ def test_the_best_weights_are_kept_and_older_files_dropped(tmp_path: Path) -> No
     best = {}
     for aucs in ([0.6], [0.6, 0.9], [0.6, 0.9, 0.7]):
         step(model, optimiser, 1)
-        kept.save(after(aucs), model, optimiser)
+        kept.save(after(aucs), Learned.by(model, optimiser))
         if len(aucs) == 2:
             best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     found = kept.best(kept.state("sha256:a"))

@@ -115,12 +115,14 @@ def _hide(ids: Tensor, hidden: Tensor | None) -> Tensor:
     return torch.cat([ids[:, :1].masked_fill(hidden[:, None], UNKNOWN), ids[:, 1:]], dim=1)
 
 
-def predict(model: Ranker, tables: Tables, pairs: Pairs, history: int) -> NDArray[np.float64]:
-    """Return P(label = 1) [n] of all `pairs`."""
+def predict(
+    model: Ranker, tables: Tables, pairs: Pairs, history: int, rows: Tensor | None = None
+) -> NDArray[np.float64]:
+    """Return P(label = 1) [n] of `pairs`, or of n `rows` of them."""
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        rows = torch.arange(len(pairs.label), device=pairs.label.device)
+        rows = torch.arange(len(pairs.label), device=pairs.label.device) if rows is None else rows
         logits = [model(batch(tables, pairs, at, history)) for at in rows.split(CHUNK)]
     model.train(was_training)
     return torch.cat(logits).double().sigmoid().cpu().numpy()

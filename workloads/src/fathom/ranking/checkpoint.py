@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from fathom.ranking import sharding
 from fathom.ranking.optimiser import Optimisers
 from fathom.storage import appearing
 from fathom_api.meta import StatusModel
@@ -52,6 +53,18 @@ def advance(state: State, loss: float, validation_auc: float, *, epochs: int, pa
     return state.model_copy(update={"curve": [*state.curve, point], "best": best, "finished": finished})
 
 
+class Learned(NamedTuple):
+    """What a checkpoint holds: the model's weights and the optimiser's moments, by name."""
+
+    weights: dict[str, Tensor]
+    moments: dict[str, Tensor]
+
+    @classmethod
+    def by(cls, model: nn.Module, optimiser: Optimisers) -> Learned:
+        """Return what was learned. Every process calls it: process 0 gets all rows of divided tables."""
+        return cls(model.state_dict(), _moments(model, optimiser))
+
+
 class Checkpoints:
     """The checkpoints in one folder: the last epoch's, and the best epoch's weights."""
 
@@ -69,12 +82,11 @@ class Checkpoints:
         _log.warning("%s: checkpoints of other data or parameters; training begins anew", self._folder)
         return State(made_from=made_from)
 
-    def save(self, state: State, model: nn.Module, optimiser: Optimisers) -> None:
-        """Keep the model and optimiser of `state`, and drop what is not needed any more."""
-        weights = model.state_dict()
-        self._write(self._last(state), {**_prefixed("model", weights), **_moments(model, optimiser)})
+    def save(self, state: State, learned: Learned) -> None:
+        """Keep what was learned until `state`, and drop what is not needed any more."""
+        self._write(self._last(state), {**_prefixed("model", learned.weights), **learned.moments})
         if state.best == state.epoch:
-            self._write(self._best(state), weights)
+            self._write(self._best(state), learned.weights)
         with appearing(self._folder / STATE) as path:
             path.write_text(state.model_dump_json(by_alias=True, indent=2))
         for file in self._folder.glob("*.safetensors"):
@@ -86,6 +98,8 @@ class Checkpoints:
         tensors = load_file(self._last(state))
         model.load_state_dict(_without("model", tensors))
         optimiser.restore({p: _without(f"optimiser.{name}", tensors) for name, p in model.named_parameters()})
+        for name, table in sharding.tables_of(model).items():
+            table.put_back(sums=tensors[_sums_of(name)])
 
     def best(self, state: State) -> dict[str, Tensor]:
         """Return the weights of the best epoch."""
@@ -117,4 +131,8 @@ def _moments(model: nn.Module, optimiser: Optimisers) -> dict[str, Tensor]:
     for name, parameter in model.named_parameters():
         state: dict[str, Any] = kept.get(parameter, {})
         found |= _prefixed(f"optimiser.{name}", {k: torch.as_tensor(v) for k, v in state.items()})
-    return found
+    return found | {_sums_of(name): table.sums() for name, table in sharding.tables_of(model).items()}
+
+
+def _sums_of(table: str) -> str:
+    return f"optimiser.{table}.sums"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,10 @@ FULL_RANK_WIDTH = 1024
 #: Spread of embeddings at first. Much smaller, and learning stands still for epochs before features begin to
 #: interact; much larger, and what is rare stays noise (chosen on the validation split of MovieLens-100K).
 INITIAL = 0.1
+
+
+#: Makes a table of embeddings of so many rows and columns; its `weight` are the rows that lie here.
+MakeTable = Callable[[int, int], Any]
 
 
 class ColumnTensors(NamedTuple):
@@ -50,24 +54,36 @@ def from_columns(columns: Columns) -> ColumnTensors:
     return ColumnTensors(torch.from_numpy(columns.ids), lists_of, torch.from_numpy(columns.numeric), weights)
 
 
+def whole_table(rows: int, dim: int) -> nn.Embedding:
+    """Return a table [R, D] of embeddings that all lie here."""
+    table = nn.Embedding(rows, dim)
+    nn.init.normal_(table.weight, std=INITIAL)
+    return table
+
+
+def held(table: nn.Module) -> range:
+    """Return the rows of a table that lie here: all, unless they are divided among processes."""
+    return getattr(table, "held", None) or range(len(table.get_parameter("weight")))
+
+
 class SparseArch(nn.Module):
     """Embeddings of one side's ids: one table for all categorical features, one for each list feature.
 
     One fused table is several times faster on CPUs than one for each feature, and the same mathematically.
     """
 
-    def __init__(self, fields: list[FeatureField], dim: int) -> None:
+    def __init__(self, fields: list[FeatureField], dim: int, table: MakeTable = whole_table) -> None:
         super().__init__()
         sizes = [f.size for f in categorical(fields)]
         offsets = torch.tensor([sum(sizes[:i]) for i in range(len(sizes))], dtype=torch.int32)
         self.register_buffer("offsets", offsets, persistent=False)
-        self.table = nn.Embedding(sum(sizes), dim)
+        self.table = table(sum(sizes), dim)
         self.bags = nn.ModuleList(Bag(f.size, dim, f.pooling) for f in lists(fields))
         self.dim = dim
-        nn.init.normal_(self.table.weight, std=INITIAL)
         # Whom nobody knows begins, and where training never meets one stays, in the middle of the known.
+        unknown, here = offsets + UNKNOWN, held(self.table)
         with torch.no_grad():
-            self.table.weight[offsets + UNKNOWN] = 0.0
+            self.table.weight[unknown[(unknown >= here.start) & (unknown < here.stop)] - here.start] = 0.0
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return the embeddings [n, C, D] of `ids` [n, C]."""

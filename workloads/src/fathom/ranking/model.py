@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fathom.ranking.architectures import Layout, make
-from fathom.ranking.layers import ColumnTensors, SparseArch, profile
+from fathom.ranking.layers import ColumnTensors, MakeTable, SparseArch, profile, whole_table
 from fathom.ranking.schema import PADDING, Schema, categorical, lists, numeric
 from fathom_api.recmodel import RankerModel
 
@@ -41,10 +41,10 @@ class Ranker(nn.Module):
     `user_side` and `item_side` are apart so that a server does the user once a request, items once a version.
     """
 
-    def __init__(self, schema: Schema, config: RankerModel) -> None:
+    def __init__(self, schema: Schema, config: RankerModel, table: MakeTable = whole_table) -> None:
         super().__init__()
-        self.user_sparse = SparseArch(schema.user, config.embedding_dim)
-        self.item_sparse = SparseArch(schema.item, config.embedding_dim)
+        self.user_sparse = SparseArch(schema.user, config.embedding_dim, table)
+        self.item_sparse = SparseArch(schema.item, config.embedding_dim, table)
         self.item_lists = len(lists(schema.item))
         self.profiles = [(at, field.history, field.half_life) for at, field in schema.profiles]
         self.attended = schema.attended

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from fathom.ranking.batches import Pairs, Tables
-from fathom.ranking.layers import Bag, ColumnTensors, SparseArch
+from fathom.ranking.layers import Bag, ColumnTensors, SparseArch, held
 from fathom.ranking.model import Ranker
 from fathom.ranking.schema import PADDING
 from fathom.ranking.stream.scratch import CHUNK
 
 
 class Used(NamedTuple):
-    """A table of embeddings and how interactions use each of its R rows.
+    """A table of embeddings and how interactions use each of its R rows, or of those that lie here.
 
     Attributes:
         table: [R, D].
@@ -47,15 +47,18 @@ def occurrences(
     offsets = side.get_buffer("offsets")
     looked_up = len(offsets) - (0 if context is None else context.shape[1])
     ids = (columns.ids + offsets)[:, :looked_up]
-    first = _used(side.table.weight, ids, shown, torch.ones_like(shown))
+    table, share = side.table, torch.ones_like(shown)
+    met, shares = _uses(ids, shown, share, table.num_embeddings)
     if context is not None:
         for part in context.split(CHUNK):
-            first.met.add_(torch.bincount((part + offsets[looked_up:]).flatten(), minlength=len(first.met)))
-    used = [first]
+            met.add_(torch.bincount((part + offsets[looked_up:]).flatten(), minlength=len(met)))
+    here = slice(held(table).start, held(table).stop)
+    used = [Used(table.weight, met[here], shares[here])]
     for bag, values in zip(side.bags, columns.lists, strict=True):
         lengths = (values != PADDING).sum(dim=1).clamp(min=1).double()
         share = lengths.reciprocal() if averages(bag) else torch.ones_like(shown)
-        used.append(_used(bag.get_parameter("weight"), values, shown, share))
+        weight = bag.get_parameter("weight")
+        used.append(Used(weight, *_uses(values, shown, share, len(weight))))
     return used
 
 
@@ -64,9 +67,10 @@ def averages(bag: nn.Module) -> bool:
     return isinstance(bag, Bag) and bag.pooling in {"Mean", "Attention"}
 
 
-def _used(table: Tensor, ids: Tensor, shown: Tensor, share: Tensor) -> Used:
-    flat, width, rows = ids.flatten(), ids.shape[1], len(table)
+def _uses(ids: Tensor, shown: Tensor, share: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """Return how often each of `rows` is met, and its mean share of a list, both [rows]."""
+    flat, width = ids.flatten(), ids.shape[1]
     count = torch.bincount(flat, shown.repeat_interleave(width), minlength=rows)
     shares = torch.bincount(flat, (shown * share).repeat_interleave(width), minlength=rows)
     # What training never meets has no share; nor a gradient, so any number would do.
-    return Used(table, count, torch.where(count > 0, shares / count.clamp(min=1), 1.0))
+    return count, torch.where(count > 0, shares / count.clamp(min=1), 1.0)

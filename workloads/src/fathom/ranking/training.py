@@ -12,9 +12,9 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fathom.ranking import metrics
+from fathom.ranking import metrics, sharding
 from fathom.ranking.batches import Pairs, batch, predict
-from fathom.ranking.checkpoint import Checkpoints, State, advance
+from fathom.ranking.checkpoint import Checkpoints, Learned, State, advance
 from fathom.ranking.initialisation import shrink_rare
 from fathom.ranking.inputs import Inputs, Job
 from fathom.ranking.losses import total_loss
@@ -51,7 +51,7 @@ class Trainer:
     def __post_init__(self) -> None:
         training = self.job.training
         torch.manual_seed(training.seed)
-        self.model = Ranker(self.job.features, self.job.model)
+        self.model = Ranker(self.job.features, self.job.model, sharding.tables(training, self.device))
         self.model.start_at(*_rates(self.inputs.train))
         self.model.to(self.device)
         used = of_both_sides(self.model, self.inputs.tables, self.inputs.train)
@@ -81,8 +81,9 @@ class Trainer:
                 raise DivergedError
             auc = self._validation_auc()
             state = advance(state, loss, auc, epochs=training.epochs, patience=training.patience)
+            learned = Learned.by(self.model, self.optimiser)
             if dist.get_rank() == 0:
-                checkpoints.save(state, self.model, self.optimiser)
+                checkpoints.save(state, learned)
                 self._tell(state, 0, loss)
             if self._gives_up(state):
                 break
@@ -145,11 +146,18 @@ class Trainer:
 
     def _validation_auc(self) -> float:
         """Return the AUC on the validation split, the same number in every process."""
+        pairs, rank, processes = self.inputs.validation, dist.get_rank(), dist.get_world_size()
+        mine, _ = part(np.arange(len(pairs.label)), rank, processes)
+        rows = torch.from_numpy(mine).to(self.device)
+        own = predict(self.model, self.inputs.tables, pairs, self.job.features.history, rows)
+        scored = torch.from_numpy(own).to(self.device)
+        parts = [torch.empty_like(scored) for _ in range(processes)]
+        dist.all_gather(parts, scored)
+        # Row r is of process r % processes; what fills up the parts comes last.
+        scores = torch.stack(parts, dim=1).flatten()[: len(pairs.label)]
         auc = torch.zeros((), dtype=torch.float64, device=self.device)
-        if dist.get_rank() == 0:
-            pairs = self.inputs.validation
-            scores = predict(self.model, self.inputs.tables, pairs, self.job.features.history)
-            auc.fill_(metrics.auc(pairs.label.cpu().numpy(), scores))
+        if rank == 0:
+            auc.fill_(metrics.auc(pairs.label.cpu().numpy(), scores.cpu().numpy()))
         dist.broadcast(auc, 0)
         return float(auc)
 
