@@ -21,7 +21,8 @@ slim() {
   site=$(echo /opt/fathom/lib/python3.*/site-packages)
   rm -rf "$site/torch/include" "$site/torch/test" "$site/torch/share" "$site/pyarrow/include" "$site/pyarrow/tests"
   find "$site/torch/bin" -type f ! -name torch_shm_manager -delete 2>/dev/null || true
-  find "$site" -depth -type d -name tests -path '*/site-packages/*/tests' -exec rm -rf {} +
+  # pyre_extensions imports its own.
+  find "$site" -depth -type d -name tests -path '*/site-packages/*/tests' ! -path '*/pyre_extensions/*' -exec rm -rf {} +
   find "$site" \( -name '*.pyx' -o -name '*.pxd' -o -name '*.a' \) -delete
 }
 

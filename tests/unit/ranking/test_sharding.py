@@ -128,10 +128,13 @@ class TestOneTable:
         monkeypatch.setattr(dist, "get_world_size", lambda: 4)
         assert isinstance(make(3, 2), nn.Embedding)
 
-    def test_without_torchrec_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "torchrec", None)
-        with pytest.raises(InvalidInputError, match=r"install fathom-workloads\[shard\]"):
-            table()
+
+def test_without_torchrec_it_says_what_to_install(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchrec", None)
+    with pytest.raises(InvalidInputError, match=r"install fathom-workloads\[shard\]"):
+        train(train_task(world, tmp_path, training={"shardedTables": {}}))
 
 
 @pytest.fixture(scope="module")

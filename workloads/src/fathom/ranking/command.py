@@ -23,6 +23,7 @@ from fathom.ranking import (
     findings,
     inputs,
     interactions,
+    sharding,
     split,
     tables,
     trials,
@@ -58,6 +59,7 @@ def train(task: TrainTask) -> Outcome:
         InvalidInputError: the data or the task cannot be used as they are.
         TrainingProcessError: a training process died.
     """
+    sharding.check(task.training)
     folder = storage.local(task.output)
     made_from = _made_from(task)
     if (done := _done(task, folder, made_from)) is not None:

@@ -11,6 +11,7 @@ Which rows a process has changes nothing about what is learned, but the order of
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import Any, Final
 
 import torch
@@ -141,6 +142,20 @@ def _put_back(table: ShardedTable, state: dict[str, Any], prefix: str, *_: objec
     table.put_back(state.pop(f"{prefix}weight"))
 
 
+def check(training: Training) -> None:
+    """Check that what `training` asks for is installed.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if training.sharded_tables is not None and find_spec("torchrec") is None:
+        raise InvalidInputError(
+            "NoTorchRec",
+            "training.shardedTables needs TorchRec: install fathom-workloads[shard], or train in Fathom's "
+            "trainer image",
+        )
+
+
 def tables(training: Training, device: torch.device) -> MakeTable:
     """Return how tables of embeddings are made: whole in every process, or divided if that is asked for."""
     settings = training.sharded_tables
@@ -164,19 +179,13 @@ def tables_of(model: nn.Module) -> dict[str, ShardedTable]:
 def _shard(rows: int, dim: int, settings: ShardedTables, weight_decay: float, device: torch.device) -> Any:
     """Return TorchRec's module for one table."""
     # Most trainings shard nothing, and this takes seconds to load.
-    try:
-        from fbgemm_gpu.split_embedding_configs import EmbOptimType
-        from torchrec import EmbeddingCollection, EmbeddingConfig
-        from torchrec.distributed.comm_ops import set_gradient_division
-        from torchrec.distributed.embedding import EmbeddingCollectionSharder
-        from torchrec.distributed.sharding_plan import construct_module_sharding_plan, row_wise
-        from torchrec.distributed.types import ShardingEnv
-    except ImportError as error:
-        raise InvalidInputError(
-            "NoTorchRec",
-            f"training.shardedTables needs TorchRec ({error}): install fathom-workloads[shard], or train in "
-            "Fathom's trainer image",
-        ) from error
+    from fbgemm_gpu.split_embedding_configs import EmbOptimType
+    from torchrec import EmbeddingCollection, EmbeddingConfig
+    from torchrec.distributed.comm_ops import set_gradient_division
+    from torchrec.distributed.embedding import EmbeddingCollectionSharder
+    from torchrec.distributed.sharding_plan import construct_module_sharding_plan, row_wise
+    from torchrec.distributed.types import ShardingEnv
+
     # Each process gives its part of the batch's mean loss: gradients are added up, not averaged.
     set_gradient_division(False)
     table = EmbeddingConfig(name=_NAME, embedding_dim=dim, num_embeddings=rows, feature_names=[_FEATURE])

@@ -70,6 +70,22 @@ def markov(found: Journeys, count: int, order: int, backoff: bool = True) -> Sco
     return score
 
 
+def markov_mixture(found: Journeys, count: int, recent: int, weak: float = 30.0) -> Scorer:
+    """Return a scorer by the mean, over a user's `recent` latest clusters, of what followed each.
+
+    A mixture transition distribution (Raftery, JRSS B 1985) of equal weights: in which order the latest were
+    met says nothing. Each distribution is drawn to popularity as if by `weak` transitions.
+    """
+    often = np.bincount(found.cluster, minlength=count).astype(np.float64)
+    popularity = often / max(often.sum(), 1)
+    after = np.zeros((count, count))
+    for user in range(len(found.users)):
+        own = found.of(user)
+        np.add.at(after, (own[:-1], own[1:]), 1)
+    after = (after + weak * popularity) / (after.sum(axis=1, keepdims=True) + weak)
+    return lambda met: after[met[-recent:]].mean(axis=0) if len(met) else popularity
+
+
 def ease(found: Journeys, count: int, penalty: float = 100.0) -> Scorer:
     """Return EASE over clusters: the whole history, in closed form (Steck, WWW 2019, equation 8)."""
     matrix = _matrix(found, count)
