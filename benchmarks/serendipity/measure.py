@@ -27,6 +27,8 @@ _PENALTIES: Final = (10.0, 30.0, 100.0, 300.0, 1000.0)
 _EPOCHS: Final = (5, 15, 30)
 #: How many of a user's latest clusters the guide looks up, in pairs: the product's default, not chosen here.
 RECENT: Final = Explore().recent
+#: What counting says of as many clusters as the guide looks up.
+MIXTURE: Final = f"Markov 1 of the last {RECENT}"
 GUIDED: Final = "table over several pairs"
 SERVED: Final = "served guide: table and ranker"
 _LIKES: Final = ("ndcg", "serendipity", "by_popularity", "unexpectedness", "diversity")
@@ -97,6 +99,7 @@ def _baselines(world: World, count: int, seed: int) -> Cell:
         "nearest clusters": baselines.neighbours(test.clusters.centres),
         "Markov 1": baselines.markov(found, count, 1),
         "Markov 2": baselines.markov(found, count, 2),
+        MIXTURE: baselines.markov_mixture(found, count, RECENT),
         "EASE": baselines.ease(found, count, penalty),
     }
     return {

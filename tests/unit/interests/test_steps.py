@@ -131,10 +131,10 @@ def test_the_report_is_one_page_with_pictures_gates_and_journeys(
 
 
 def test_a_gate_that_is_not_passed_is_told_and_the_table_is_there_to_look_at(world: World) -> None:
-    strict = world.tasks(minRecall=1.0)["gate"]
+    strict = world.tasks(maxSelfRepeat=0.0)["gate"]
     verdicts = {verdict.gate: verdict for verdict in gating.gate(strict).verdicts}
-    assert verdicts["Recall"].verdict == "Fail"
-    assert verdicts["Recall"].bound == 1.0
+    assert verdicts["SelfRepeat"].verdict == "Fail"
+    assert verdicts["SelfRepeat"].bound == 0.0
 
 
 def test_banned_words_are_planned_for_nobody(world: World, outcomes: dict[str, Outcome]) -> None:

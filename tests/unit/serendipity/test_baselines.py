@@ -49,6 +49,14 @@ def test_second_order_falls_back_on_first_and_then_on_popularity():
     assert best(scorer, 2) == 3
 
 
+def test_a_mixture_adds_up_what_followed_each_of_the_latest_in_any_order():
+    found = walked([0, 1], [0, 1], [2, 3], [2, 3], [2, 3], [4, 5])
+    latest = baselines.markov_mixture(found, 6, recent=2, weak=0.0)
+    assert latest(np.array([0, 2])).tolist() == latest(np.array([2, 0])).tolist() == [0, 0.5, 0, 0.5, 0, 0]
+    assert baselines.markov_mixture(found, 6, recent=1, weak=0.0)(np.array([0, 2])).tolist()[3] == 1
+    assert best(baselines.markov_mixture(found, 6, recent=2)) in {2, 3}
+
+
 def test_ease_recommends_what_is_had_together_and_has_no_weight_for_itself():
     matrix = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], float)
     weights = baselines.ease_weights(matrix, 1.0)

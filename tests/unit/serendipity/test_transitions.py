@@ -76,6 +76,21 @@ def test_recent_moves_are_the_most_frequent_of_the_latest():
     assert transitions.recent_moves(found.where(np.zeros(9, bool)), clusters) == {}
 
 
+def test_a_pair_is_learned_in_both_orders():
+    found = transitions.journeys(journeys_of(tree(), [0, 1, 2], [0, 1, 2], [1, 0, 2], [0, 1, 3]), tree())
+    both = transitions.either_order(transitions.merged(transitions.consecutive(found)))
+    counted = dict(zip(triples(both), both.count.tolist(), strict=True))
+    assert counted == {(0, 1, 2): 3, (1, 0, 2): 3, (0, 1, 3): 1, (1, 0, 3): 1}
+
+
+def test_what_is_measured_on_keeps_its_order():
+    paths = [[0, 1, 2]] * 9 + [[3, 4, 5]]
+    found = transitions.consecutive(transitions.journeys(journeys_of(tree(), *paths), tree()))
+    lessons = transitions.learn_from(found, tree(), validation=0.1)
+    assert {triple[:2] for triple in triples(lessons.train)} == {(0, 1), (1, 0)}
+    assert set(triples(lessons.validation)) == {(3, 4, 5)}
+
+
 def test_the_report_counts_and_tells_how_even_the_targets_are():
     paths = [[0, 1, 2]] * 18 + [[1, 3, 2], [0, 1, 4]]
     found = transitions.consecutive(transitions.journeys(journeys_of(tree(), *paths), tree()))

@@ -136,10 +136,11 @@ class Guide:
         return np.concatenate(members) if members else np.empty(0, np.int64)
 
     def chosen(self, targets: Sequence[Target], scores: NDArray[np.floating]) -> list[Target]:
-        """Return the `explore.targets` best of `targets` by weight × the ranker's score of their best item.
+        """Return the `explore.targets` best of `targets` by weight × the square of their best item's score.
 
         Where a planner leads says nothing of what there is to show; where the ranker sees nothing for this
-        user the next interest is as good. `scores` as `guided` takes them.
+        user the next interest is as good. The ranker knows the whole history, a table two clusters at a time:
+        hence the square (chosen on validation data, docs/design). `scores` as `guided` takes them.
         """
         return [target for target, _, _ in self._chosen(targets, scores, None)]
 
@@ -159,7 +160,7 @@ class Guide:
         ends = np.cumsum([len(self._members[target.cluster]) for target in targets])
         starts = np.concatenate([[0], ends[:-1]])
         best = np.maximum.reduceat(own, starts)
-        worth = np.array([target.weight for target in targets]) * np.maximum(best, 0)
+        worth = np.array([target.weight for target in targets]) * np.maximum(best, 0) ** 2
         worth[~np.isfinite(best)] = -1
         order = np.argsort(-worth, kind="stable")[: self.explore.targets]
         return [

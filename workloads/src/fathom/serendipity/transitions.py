@@ -159,6 +159,17 @@ def balanced(found: Transitions, per_target: int) -> Transitions:
     return found.where(np.sort(order[np.arange(len(target)) - starts < per_target]))
 
 
+def either_order(found: Transitions) -> Transitions:
+    """Return the merged `found` with each pair in both orders.
+
+    Which of two interests was met last says little, and all ordered pairs are asked about: taught one order
+    alone, a planner knows little of the other, and takes the later cluster for all there is to a pair.
+    """
+    turned = Transitions(found.user, found.second, found.first, found.target, found.time, found.count)
+    both = zip(found.columns(), turned.columns(), strict=True)
+    return merged(Transitions(*(np.concatenate(columns) for columns in both)))
+
+
 def recent_moves(found: Transitions, clusters: Clusters, share: float = 0.25) -> dict[Pair, str]:
     """Return the name of where users of a pair of ids went most often lately: in the latest `share` by time.
 
@@ -185,7 +196,7 @@ class Report(StatusModel):
     transitions: int = Field(description="Transitions made by users.")
     pairs: int = Field(description="Different (first, second) among them.")
     distinct: int = Field(description="Different transitions to learn from, before balancing.")
-    kept: int = Field(description="Those that are left after balancing.")
+    kept: int = Field(description="Those that are left after balancing; learned in both orders of the pair.")
     validation: int = Field(description="Transitions to measure on.")
     targets: int = Field(description="Different targets to learn.")
     clusters: int = Field(description="Clusters there are.")
@@ -254,7 +265,7 @@ class Lessons:
 def learn_from(
     found: Transitions, clusters: Clusters, *, validation: float = 0.1, per_target: int = 200
 ) -> Lessons:
-    """Return `found` split by time, what is learned from merged and balanced, with a report."""
+    """Return `found` split by time; what is learned from is merged, balanced and in both orders of a pair."""
     early, late = split(found, validation)
     distinct = merged(early)
     kept = balanced(distinct, per_target)
@@ -274,4 +285,4 @@ def learn_from(
         gini_after=gini(np.bincount(kept.target, minlength=count)),
         most_frequent=[(clusters.finest[c].name, int(frequency[c])) for c in order],
     )
-    return Lessons(kept, late, report)
+    return Lessons(either_order(kept), late, report)
