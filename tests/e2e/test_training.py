@@ -36,6 +36,13 @@ def weights(world: World, name: str) -> dict[str, float]:
     return {key: float(value) for key, value in (line.split() for line in lines)}
 
 
+def alike(found: dict[str, float], expected: dict[str, float], within: float) -> None:
+    """Assert that two bundles have the same tensors, of the same magnitudes."""
+    assert found.keys() == expected.keys()
+    for name, size in expected.items():
+        assert found[name] == pytest.approx(size, rel=within, abs=within), name
+
+
 def pods(world: World, name: str, phase: str | None = None) -> list[Object]:
     """Return the training pods of a RecModel, of one phase if it is given."""
     found = world.kube.list("pods", world.namespace, f"fathom.dev/name={name},fathom.dev/stage=train")
@@ -57,10 +64,7 @@ class TestTwoNodes:
         assert len(pods(world, TOGETHER)) == 2
         assert status.candidate.name == alone.candidate.name
         assert status.metrics[0].auc == pytest.approx(alone.metrics[0].auc, abs=1e-3)
-        together, single = weights(world, TOGETHER), weights(world, ALONE)
-        assert together.keys() == single.keys()
-        for name, size in single.items():
-            assert together[name] == pytest.approx(size, rel=1e-3, abs=1e-3), name
+        alike(weights(world, TOGETHER), weights(world, ALONE), within=1e-3)
 
     def test_with_half_of_the_tables_each_they_make_what_one_with_all_makes(self, world: World) -> None:
         names = {f"divided-{nodes}": nodes for nodes in (1, 2)}
@@ -69,10 +73,8 @@ class TestTwoNodes:
         for name in names:
             world.until_stage("recmodel", name, "Complete", timeout=1200)
         single, together = (weights(world, name) for name in names)
-        assert together.keys() == single.keys()
-        for name, size in single.items():
-            # Adagrad's first steps are of full length however small a gradient: rounding is learned from.
-            assert together[name] == pytest.approx(size, rel=1e-2, abs=1e-2), name
+        # Adagrad's first steps are of full length however small a gradient: rounding is learned from.
+        alike(together, single, within=1e-2)
 
     def test_one_that_is_lost_is_replaced_and_training_goes_on(self, world: World) -> None:
         world.kube.apply([ranker(world, LONGER, nodes=2, **LONG)])

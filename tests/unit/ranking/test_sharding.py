@@ -96,8 +96,7 @@ class TestOneTable:
         def ranker(seed: int) -> tuple[Ranker, Optimisers]:
             torch.manual_seed(seed)
             ids = [FeatureField(name="@id", type="Categorical", size=8)]
-            settings = ShardedTables()
-            make = lambda rows, dim: ShardedTable(rows, dim, settings, 0.0, HERE)  # noqa: E731
+            make = tables(Training(sharded_tables=ShardedTables(), weight_decay=0.0), HERE)
             model = Ranker(Schema(user=ids, item=ids), RankerModel(embedding_dim=4, hidden_units=[4]), make)
             return model, Optimisers(model, lr=0.1, weight_decay=0.0, tables_decay=0.0)
 
@@ -120,13 +119,16 @@ class TestOneTable:
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
         assert sorted(tables_of(straight[0])) == ["item_sparse.table", "user_sparse.table"]
 
-    def test_a_table_of_fewer_rows_than_processes_is_not_divided(
-        self, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        "rows", [pytest.param(3, id="fewer than processes"), pytest.param(5, id="two, two, one, none")]
+    )
+    def test_a_table_of_which_a_process_would_have_nothing_is_not_divided(
+        self, rows: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make = tables(Training(sharded_tables=ShardedTables()), HERE)
-        assert isinstance(make(3, 2), ShardedTable)
+        assert isinstance(make(rows, 2), ShardedTable)
         monkeypatch.setattr(dist, "get_world_size", lambda: 4)
-        assert isinstance(make(3, 2), nn.Embedding)
+        assert isinstance(make(rows, 2), nn.Embedding)
 
 
 def test_without_torchrec_it_says_what_to_install(

@@ -99,7 +99,7 @@ class Checkpoints:
         model.load_state_dict(_without("model", tensors))
         optimiser.restore({p: _without(f"optimiser.{name}", tensors) for name, p in model.named_parameters()})
         for name, table in sharding.tables_of(model).items():
-            table.put_back(sums=tensors[_sums_of(name)])
+            table.put_back_sums(tensors[_sums_of(name)])
 
     def best(self, state: State) -> dict[str, Tensor]:
         """Return the weights of the best epoch."""

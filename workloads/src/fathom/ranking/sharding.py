@@ -10,6 +10,7 @@ Which rows a process has changes nothing about what is learned, but the order of
 
 from __future__ import annotations
 
+import math
 import os
 from importlib.util import find_spec
 from typing import Any, Final
@@ -88,13 +89,14 @@ class ShardedTable(nn.Module):
         return self._gathered(self._own_sums())
 
     @torch.no_grad()
-    def put_back(self, weight: Tensor | None = None, sums: Tensor | None = None) -> None:
-        """Go on with what `whole` and `sums` returned."""
-        own = slice(self.held.start, self.held.stop)
-        if weight is not None:
-            self.weight.copy_(weight[own])
-        if sums is not None:
-            self._own_sums().copy_(sums[own])
+    def put_back(self, whole: Tensor) -> None:
+        """Go on with the embeddings that `whole` returned."""
+        self.weight.copy_(whole[self.held.start : self.held.stop])
+
+    @torch.no_grad()
+    def put_back_sums(self, sums: Tensor) -> None:
+        """Go on with what `sums` returned."""
+        self._own_sums().copy_(sums[self.held.start : self.held.stop])
 
     def _begin(self, seed: int) -> None:
         """Begin as `whole_table` does, with the same numbers for any number of processes."""
@@ -115,7 +117,10 @@ class ShardedTable(nn.Module):
         return found
 
     def _gathered(self, own: Tensor) -> Tensor:
-        """Return in process 0 the rows of all, in host memory, elsewhere nothing; sent piece by piece."""
+        """Return in process 0 the rows of all, in host memory, elsewhere nothing; sent piece by piece.
+
+        `ShardedTensor.gather` would have the whole on a GPU, which cannot hold it.
+        """
         rank, stops = dist.get_rank(), [*self._starts[1:], self.num_embeddings]
         whole = torch.empty(self.num_embeddings if rank == 0 else 0, *own.shape[1:], dtype=own.dtype)
         for owner, (start, stop) in enumerate(zip(self._starts, stops, strict=True)):
@@ -163,8 +168,9 @@ def tables(training: Training, device: torch.device) -> MakeTable:
         return whole_table
 
     def make(rows: int, dim: int) -> nn.Module:
-        if rows < dist.get_world_size():
-            # Some would have nothing of it.
+        processes = dist.get_world_size()
+        if math.ceil(rows / processes) * (processes - 1) >= rows:
+            # All blocks but the last are of one size: the last process would have nothing of it.
             return whole_table(rows, dim)
         return ShardedTable(rows, dim, settings, training.weight_decay, device)
 

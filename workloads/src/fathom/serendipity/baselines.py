@@ -46,17 +46,14 @@ def markov(found: Journeys, count: int, order: int, backoff: bool = True) -> Sco
     Where such a context was never seen, and as a tie-breaker, it falls back on the order below and last on
     popularity, unless `backoff` is False.
     """
-    often = np.bincount(found.cluster, minlength=count).astype(np.float64)
-    after = np.zeros((count, count))
+    after, rest = _followed(found, count), _popularity(found, count)
     triples: dict[tuple[int, int], Scores] = {}
-    for user in range(len(found.users)):
-        own = found.of(user)
-        np.add.at(after, (own[:-1], own[1:]), 1)
-        if order == 2:
-            for a, b, c in zip(own[:-2].tolist(), own[1:-1].tolist(), own[2:].tolist(), strict=True):
+    if order == 2:
+        for user in range(len(found.users)):
+            own = found.of(user).tolist()
+            for a, b, c in zip(own[:-2], own[1:-1], own[2:], strict=True):
                 triples.setdefault((a, b), np.zeros(count))[c] += 1
     weak = 1e-3 if backoff else 0.0
-    rest = often / max(often.sum(), 1)
 
     def score(met: Ints) -> Scores:
         if not len(met):
@@ -76,12 +73,7 @@ def markov_mixture(found: Journeys, count: int, recent: int, weak: float = 30.0)
     A mixture transition distribution (Raftery, JRSS B 1985) of equal weights: in which order the latest were
     met says nothing. Each distribution is drawn to popularity as if by `weak` transitions.
     """
-    often = np.bincount(found.cluster, minlength=count).astype(np.float64)
-    popularity = often / max(often.sum(), 1)
-    after = np.zeros((count, count))
-    for user in range(len(found.users)):
-        own = found.of(user)
-        np.add.at(after, (own[:-1], own[1:]), 1)
+    after, popularity = _followed(found, count), _popularity(found, count)
     after = (after + weak * popularity) / (after.sum(axis=1, keepdims=True) + weak)
     return lambda met: after[met[-recent:]].mean(axis=0) if len(met) else popularity
 
@@ -153,6 +145,21 @@ def mmr(scores: Scores, vectors: Floats, size: int, trade: float, pool: int = 10
         chosen.append(int(np.argmax(gain)))
         nearest = np.maximum(nearest, likeness[chosen[-1]])
     return best[chosen]
+
+
+def _followed(found: Journeys, count: int) -> Scores:
+    """Return [k, k] how often a cluster, by column, was met right after another, by row."""
+    after = np.zeros((count, count))
+    for user in range(len(found.users)):
+        own = found.of(user)
+        np.add.at(after, (own[:-1], own[1:]), 1)
+    return after
+
+
+def _popularity(found: Journeys, count: int) -> Scores:
+    """Return [k] the share of each cluster in what was met."""
+    often = np.bincount(found.cluster, minlength=count).astype(np.float64)
+    return often / max(often.sum(), 1)
 
 
 def _matrix(found: Journeys, count: int) -> Scores:
