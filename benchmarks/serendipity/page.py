@@ -184,7 +184,8 @@ def _missing(found: Found, counts: Sequence[int]) -> str:
         "## Not measured\n",
         "- a planner without fine-tuning: the small planner starts from nothing and says nothing until it is "
         "taught, and no model hub is within reach of this machine",
-        "- off-policy estimates: there are no logged propensities in MovieLens",
+        "- off-policy estimates: there are no logged propensities in MovieLens; "
+        "[another log shows them](off-policy.md)",
     ]
     return "\n".join([*lines, *(f"- {text}" for text in lacking)]) + "\n"
 
