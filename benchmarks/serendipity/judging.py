@@ -67,6 +67,27 @@ def paired(one: Figures, other: Figures, seed: int = 0) -> Difference:
     return Difference(float(per_user.mean()), float(low), float(high))
 
 
+@dataclass(frozen=True)
+class Share:
+    """A share of sums, and the same of resampled users."""
+
+    value: float
+    drawn: Figures
+
+
+def share(part: Figures, whole: Figures, seed: int = 0) -> Share:
+    """Return Σ `part` / Σ `whole`, both [seeds, users], with the bootstrap over users beside it."""
+    own, all_of = part.sum(axis=0), whole.sum(axis=0)
+    draws = np.random.default_rng(seed).integers(len(own), size=(RESAMPLES, len(own)))
+    return Share(float(own.sum() / all_of.sum()), own[draws].sum(axis=1) / all_of[draws].sum(axis=1))
+
+
+def difference(one: Share, other: Share) -> Difference:
+    """Return one - other of the same users, drawn alike, with its interval."""
+    low, high = np.quantile(one.drawn - other.drawn, [0.025, 0.975])
+    return Difference(one.value - other.value, float(low), float(high))
+
+
 def best(found: Stage, options: Mapping[float, Scorer]) -> float:
     """Return the option with the best NovelRecall on `found`, which must be the validation stage."""
     return max(options, key=lambda option: mean(novel_recall(found, options[option]))[0])

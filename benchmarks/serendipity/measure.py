@@ -68,6 +68,9 @@ def run(plan: Plan, world: World) -> None:
                     name = variant.file
                     make = partial(_planner, world, count, seed, variant, here / name, plan.epochs)
                     _cell(here / f"{name}.json", make)
+                if 0 in plan.variants:
+                    best = partial(_best_of_n, world, count, seed, here / VARIANTS[0].file, plan.epochs)
+                    _cell(here / "best-of-n.json", best)
                 _cell(here / "sasrec.json", lambda c=count, s=seed: _sasrec(world, c, s))
 
 
@@ -145,6 +148,18 @@ def _planner(  # noqa: PLR0917 (what a planner is made of)
         "losses": made.losses,
         "novel_recall": {name: recall.tolist() for name, recall in recalls.items()},
         "slots": _slots(answers, made.table),
+    }
+
+
+def _best_of_n(world: World, count: int, seed: int, folder: Path, epochs: int) -> Cell:
+    from benchmarks.serendipity import planners, satisfaction
+
+    test = stage(world, count, seed, test=True)
+    planned = planners.make(folder, test, VARIANTS[0], epochs, seed).planned
+    compared = satisfaction.compare(world, test, planned, RECENT)
+    return {
+        name: {what: getattr(led, what).tolist() for what in ("recall", "tried", "liked")}
+        for name, led in compared.items()
     }
 
 

@@ -93,7 +93,7 @@ def _planned(found: Found, count: int) -> list[str]:
         "By how often the person's last two clusters followed each other in others' journeys:\n",
         _table(rare),
     ]
-    return [*parts, *_slots(found, count), _goals(found, count, made[0].file)]
+    return [*parts, *_slots(found, count), *_best_of_n(found, count), _goals(found, count, made[0].file)]
 
 
 def _goals(found: Found, count: int, planner: str) -> str:
@@ -164,6 +164,27 @@ def _slots(found: Found, count: int) -> list[str]:
         "gives one slot of ten to an item of a cluster that the planner's table leads to, the ranker's best "
         "there. Serendipity@10 counts items that are liked later and whose cluster the person had not met. "
         "Relative differences to the plain ranker.\n",
+        _table(rows),
+    ]
+
+
+def _best_of_n(found: Found, count: int) -> list[str]:
+    cells = _cells(found, count, "best-of-n")
+    if not cells:
+        return []
+    rows = [
+        ["answers of a pair", "NovelRecall@5", "tried of five", "share liked of the tried", "Δ share liked"]
+    ]
+    shares = {n: judging.share(*(_stack(cells, n, f) for f in ("liked", "tried"))) for n in cells[0]}
+    for name, share in shares.items():
+        tried = float(np.mean([cell[name]["tried"] for cell in cells]))
+        apart = judging.difference(share, shares["all"]).told
+        row = [name, _mean(_stack(cells, name, "recall")), f"{tried:.2f}", f"{share.value:.3f}", apart]
+        rows.append(row)
+    return [
+        f"### {count} clusters: best of n\n\nOf a pair's answers those that should satisfy most, as learned "
+        "from earlier ratings; led by the table over several pairs. *Tried*: a film of the cluster is rated "
+        "later; *liked*: the share of four stars or more among those ratings.\n",
         _table(rows),
     ]
 

@@ -12,6 +12,7 @@ import torch
 from benchmarks.serendipity.variants import Variant
 from benchmarks.serendipity.world import Stage
 from fathom.serendipity import bulk, measuring, opening, small_planner, teaching, transitions
+from fathom.serendipity.bulk import Planned
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.planning import Decoding
 from fathom.serendipity.spread import spread
@@ -24,8 +25,9 @@ _FREE: Final = 200
 
 @dataclass(frozen=True)
 class Made:
-    """A planner's table, and what its answers were worth without constraint."""
+    """A planner's answers, their table, and what answers were worth without constraint."""
 
+    planned: Planned
     table: Table
     exact_match: float | None
     losses: list[float]
@@ -52,8 +54,10 @@ def make(folder: Path, found: Stage, variant: Variant, epochs: int, seed: int) -
     pairs = bulk.all_pairs(named)
     some = [pairs[n] for n in spread(len(pairs), _FREE)]
     about = opening.read_about(version.path)
+    planned = bulk.collect(folder / "plans", planner, named)
     return Made(
-        bulk.collect(folder / "plans", planner, named).table(named),
+        planned,
+        planned.table(named),
         measuring.free_match(free, named, some),
         [epoch["validationLoss"] for epoch in about.curve] if about else [],
     )

@@ -28,9 +28,16 @@ BALANCE: Final = 4.0
 
 @dataclass(frozen=True)
 class World:
-    """Likes, and texts of the items in the order of `events.items`."""
+    """What people did.
+
+    Attributes:
+        events: likes: four stars or more.
+        rated: all ratings; a like satisfied.
+        texts: of the items, in the order of `events.items`.
+    """
 
     events: Events
+    rated: Events
     texts: list[str]
 
 
@@ -45,11 +52,13 @@ def load(folder: Path, data: Path, words: Words) -> World:
     users = sorted(set(rows["user_id"].to_pylist()))
     items = found.table("items", ["item_id"])["item_id"].to_pylist()
     places = {u: n for n, u in enumerate(users)}, {i: n for n, i in enumerate(items)}
-    user = np.array([places[0][u] for u in rows["user_id"].to_pylist()])[liked]
-    item = np.array([places[1][i] for i in rows["item_id"].to_pylist()])[liked]
-    time = rows["timestamp"].to_numpy().astype(np.float64)[liked]
+    user = np.array([places[0][u] for u in rows["user_id"].to_pylist()])
+    item = np.array([places[1][i] for i in rows["item_id"].to_pylist()])
+    time = rows["timestamp"].to_numpy().astype(np.float64)
     texts = _captions(folder, found, items) if words == "captions" else _metadata(found)
-    return World(Events.sorted(users, items, user, item, time), texts)
+    likes = Events.sorted(users, items, user[liked], item[liked], time[liked])
+    rated = Events.sorted(users, items, user, item, time, satisfied=liked.astype(np.float32))
+    return World(likes, rated, texts)
 
 
 @dataclass(frozen=True)

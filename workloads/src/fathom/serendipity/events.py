@@ -63,10 +63,13 @@ class Events:
         user: Ints,
         item: Ints,
         time: NDArray[np.float64],
+        *,
+        satisfied: Floats | None = None,
     ) -> Self:
         """Return the events in order; of equal times, in order of the items, whatever the order of rows."""
         order = _in_order(user, item, time)
-        return cls(list(users), list(items), user[order], item[order], time[order])
+        said = None if satisfied is None else satisfied[order]
+        return cls(list(users), list(items), user[order], item[order], time[order], said)
 
     def where(self, keep: NDArray[np.bool_]) -> Events:
         """Return the events that `keep` [n] marks, of the same users and items."""
