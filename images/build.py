@@ -22,6 +22,8 @@ from builder.lock import exclusive
 PREFIX = "dev.local"
 DEBIAN = "localhost/fathom-debian:bookworm"
 PYTHON = "python:3.11-slim-bookworm"
+#: Builds of an image that stay: those of the last trees, for whoever goes back and forth between them.
+KEPT = 3
 
 
 def references(variant: context.Variant) -> dict[str, str]:
@@ -30,7 +32,7 @@ def references(variant: context.Variant) -> dict[str, str]:
 
 
 def build(wanted: dict[str, str], variant: context.Variant, builder: engine.Engine) -> None:
-    """Build those of `wanted`, image → name, that are missing.
+    """Build those of `wanted`, image → name, that are missing; earlier builds of theirs go.
 
     Raises:
         subprocess.CalledProcessError: a build failed; the engine has said why.
@@ -43,9 +45,17 @@ def build(wanted: dict[str, str], variant: context.Variant, builder: engine.Engi
         started = time.monotonic()
         if image in missing:
             builder.build(folder, image, reference, _arguments(image, variant))
+            _clear(reference, builder)
         took = f"built in {time.monotonic() - started:.0f} s" if image in missing else "unchanged"
         size = builder.size(reference) / 1e6
         print(f"    {reference}: {took}, {size:.0f} MB unpacked", file=sys.stderr, flush=True)
+
+
+def _clear(reference: str, builder: engine.Engine) -> None:
+    """Remove the image's builds before the last few: a gigabyte each, they would fill the disk."""
+    for earlier in builder.tags(reference.rpartition(":")[0])[KEPT:]:
+        if earlier != reference and builder.remove(earlier):
+            print(f"    {earlier}: removed, {KEPT} later builds are there", file=sys.stderr, flush=True)
 
 
 def _arguments(image: str, variant: context.Variant) -> dict[str, str]:

@@ -58,6 +58,18 @@ class Engine:
         number, unit = found.split()
         return int(float(number) * {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9}[unit.upper()])
 
+    def tags(self, repository: str) -> list[str]:
+        """Return the names of all images of `repository`, the newest first."""
+        if self.name == "docker":
+            return self._ask("images", "--format", "{{.Repository}}:{{.Tag}}", repository).stdout.split()
+        found = json.loads(self._ask("images", "--json", repository).stdout or "[]")
+        newest = sorted(found, key=lambda image: image["created"], reverse=True)
+        return [name for image in newest for name in image["names"] or ()]
+
+    def remove(self, reference: str) -> bool:
+        """Remove an image and the layers that no other has; return whether it is gone."""
+        return self._ask("rmi", reference).returncode == 0
+
     def _ask(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self.name, *words], capture_output=True, text=True, check=False)
 

@@ -2,14 +2,19 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Sequence
 from pathlib import Path
 
-from cluster.console import step
+from cluster.console import say, step
 from cluster.node import Node
 from cluster.shell import locked, run
 
 _IMPORT = 'tar -C "$1" -cf - --null -T "$2" | ctr --address "$3" --namespace k8s.io images import -'
+
+
+#: Builds of an image that stay on the node: one is served, one is the candidate, one may be gone back to.
+_KEPT = 3
 
 
 def load(node: Node, names: Sequence[str], cache: Path) -> None:
@@ -34,6 +39,33 @@ def load(node: Node, names: Sequence[str], cache: Path) -> None:
                 _copy(name, layout)
         with step(f"Loading {len(names)} images"):
             _import(node, layout, [blob for blob in layers.iterdir() if blob.name not in present])
+        _clear(node, names)
+
+
+def _clear(node: Node, names: Sequence[str]) -> None:
+    """Remove what was loaded long ago and nothing runs: the kubelet is told to remove no images."""
+    record = node.store / "loaded"
+    earlier = record.read_text().split() if record.is_file() else []
+    order = [name for name in earlier if name not in names] + list(names)
+    there = set(node.ctr("images", "list", "--quiet").split())
+    running = {line.split()[1] for line in node.ctr("containers", "list").splitlines()[1:]}
+    for name in stale([name for name in order if name in there], running):
+        say(f"removing {name} from the node: {_KEPT} later builds are there")
+        node.ctr("images", "remove", name)
+        there.discard(name)
+    record.write_text("\n".join(name for name in order if name in there) + "\n")
+
+
+def stale(loaded: Sequence[str], running: Container[str]) -> list[str]:
+    """Return those of `loaded`, the latest last, that have `_KEPT` later builds and do not run."""
+    later: Counter[str] = Counter()
+    found: list[str] = []
+    for name in reversed(loaded):
+        repository = name.rpartition(":")[0]
+        later[repository] += 1
+        if later[repository] > _KEPT and name not in running:
+            found.append(name)
+    return found
 
 
 def _copy(name: str, layout: Path) -> None:
