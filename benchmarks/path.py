@@ -1,9 +1,10 @@
 """The real path, ingress → Knative → pod, beside the pod alone: `python -m benchmarks.path NAMESPACE`.
 
 Needs a cluster on which `make demo` has run; `KUBECONFIG` names it. Requests come from a pod and stay in the
-pods' network. First it is found out how many a second the whole path answers; then they come at 70 % of that,
-as a Poisson process, whether or not earlier ones are answered: by turns a minute through the ingress and
-twenty seconds straight to the model's pod, past the ingress and Knative's queue proxy.
+pods' network. First it is found out how many a second the whole path answers; then they come at a share of
+that (70 % unless told otherwise), as a Poisson process, whether or not earlier ones are answered: by turns a
+minute through the ingress and twenty seconds straight to the model's pod, past the ingress and Knative's
+queue proxy.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from cluster import tools
 from demo.kube import Kube, Object
 from demo.manifests import REC_MODEL
 
-SHARE: Final = 0.7
 #: Seconds of asking as fast as possible; of a turn by each way.
 PROBE: Final = 20.0
 INGRESS, POD = "ingress", "pod"
@@ -40,6 +40,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--minutes", type=int, default=10, help="through the ingress (default: %(default)s)")
+    options.add_argument(
+        "--shares", type=float, nargs="+", default=[0.7], help="of what the path takes (default: %(default)s)"
+    )
     options.add_argument("namespace", help="of the RecModel; the demo's begins with demo-")
     options.add_argument("--model", default=REC_MODEL, help="the RecModel (default: %(default)s)")
     options.add_argument(
@@ -53,23 +56,28 @@ def main() -> None:
         asked = request(kube, given, served)
         [probe] = turns(kube, given.namespace, asked, [(INGRESS, PROBE, None)])
         capacity = len(probe["seconds"]) / PROBE
-        rate = SHARE * capacity
-        plan = [(way, seconds, rate) for _ in range(given.minutes) for way, seconds in TURNS.items()]
-        found = turns(kube, given.namespace, asked, plan)
-    load_average = os.getloadavg()[0]
-    print(f"{os.cpu_count()} CPUs, {platform.machine()}, load {load_average:.1f} at the end")
-    print(f"capacity {capacity:.0f} requests/s, asked {rate:.0f}/s, {given.minutes} minutes by the ingress\n")
-    print("| way | requests | errors | p50 ms | p99 ms |\n| --- | ---: | ---: | ---: | ---: |")
-    p99 = {way: row(way, [turn for turn in found if turn["way"] == way]) for way in TURNS}
-    print(f"\np99 through the ingress: {p99[INGRESS] - p99[POD]:+.2f} ms")
+        print(f"{os.cpu_count()} CPUs, {platform.machine()}, capacity {capacity:.0f} requests/s\n")
+        print("| share | way | requests | errors | p50 ms | p99 ms |")
+        print("| ---: | --- | ---: | ---: | ---: | ---: |")
+        for share in given.shares:
+            at = share * capacity
+            plan = [(way, seconds, at) for _ in range(given.minutes) for way, seconds in TURNS.items()]
+            show(share, turns(kube, given.namespace, asked, plan))
 
 
-def row(way: str, own: list[dict[str, Any]]) -> float:
+def show(share: float, found: list[dict[str, Any]]) -> None:
+    """Print how both ways did at a share of the capacity."""
+    p99 = {way: row(share, way, [turn for turn in found if turn["way"] == way]) for way in TURNS}
+    added, load = p99[INGRESS] - p99[POD], os.getloadavg()[0]
+    print(f"  p99 through the ingress: {added:+.2f} ms; load {load:.1f}", flush=True)
+
+
+def row(share: float, way: str, own: list[dict[str, Any]]) -> float:
     """Print the line of a way in the table, and return its p99 in milliseconds."""
     milliseconds = np.concatenate([turn["seconds"] for turn in own]) * 1000
     errors = [error for turn in own for error in turn["errors"]]
     p50, p99 = np.percentile(milliseconds, [50, 99])
-    print(f"| {way} | {len(milliseconds):,} | {len(errors)} | {p50:.2f} | {p99:.2f} |")
+    print(f"| {share:.0%} | {way} | {len(milliseconds):,} | {len(errors)} | {p50:.2f} | {p99:.2f} |")
     for error in sorted(set(errors))[:5]:
         print(f"  {error}")
     return float(p99)
