@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from builders.interests import SATISFYING, THEMES, World, make_world
 
+from fathom import manifest
 from fathom.errors import InvalidInputError
 from fathom.interests import bulk, clustering, current, gating, publishing, training, transitions
 from fathom.serendipity.clusters import Clusters
@@ -210,3 +211,16 @@ def test_of_a_pairs_answers_those_that_satisfy_are_kept(world: World, outcomes: 
         return float(np.isin(first[first != NONE], list(satisfying)).mean())
 
     assert share(best) > share(every)
+
+
+def test_the_table_of_the_best_answers_says_which_column_they_are_the_best_by(
+    world: World, outcomes: dict[str, Outcome]
+) -> None:
+    folder = world.folder / "tables" / "t-column"
+    task = world.tasks(best=1, minExactMatch=0.5, minCoverage=0.1)["gate"]
+    gating.gate(task.model_copy(update={"output": str(folder), "report": world.at("report-column")}))
+
+    seal = manifest.read(folder)
+
+    assert seal is not None
+    assert (seal.made_from["best"], seal.made_from["satisfaction"]) == ("1", "satisfied")

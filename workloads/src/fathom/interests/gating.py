@@ -74,13 +74,14 @@ def _best(task: GateTask, planned: Planned, clusters: Clusters) -> tuple[Planned
 
 
 def _made_from(task: GateTask) -> dict[str, str]:
+    satisfaction = task.interactions.satisfaction if task.interactions else None
     return {
         "name": task.name,
         "clusters": reading.digest(task.clusters),
         "transitions": reading.digest(task.transitions),
         "plans": task.plans,
         "banned": json.dumps(sorted(task.gates.banned)),
-        **({"best": str(task.best)} if task.best else {}),
+        **({"best": str(task.best), "satisfaction": str(satisfaction)} if task.best else {}),
     }
 
 
