@@ -1,14 +1,17 @@
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from builders.trees import journeys_of, tree
 from transformers import AutoModelForCausalLM
 
 from fathom.errors import InvalidInputError
 from fathom.serendipity import measuring, opening, prompts, small_planner, teaching, transitions
 from fathom.serendipity.clusters import Clusters
-from fathom.serendipity.planner import LanguagePlanner
+from fathom.serendipity.planner import LanguagePlanner, encode
 from fathom.serendipity.planning import Decoding
 from fathom.serendipity.prompts import Style
 from fathom.serendipity.teaching import Teaching
@@ -66,6 +69,40 @@ def test_pairs_asked_together_are_answered_as_pairs_asked_alone(taught: Path):
     alone = planner.plan([(2, 3)])
     assert [a.text for a in together[1]] == [a.text for a in alone[0]]
     assert together[1][0].score == pytest.approx(alone[0][0].score, rel=1e-3)
+
+
+def unthinking(folder: Path, samples: int) -> tuple[Any, Any, LanguagePlanner]:
+    """Return a model, its tokenizer, and them as a planner that names at once."""
+    model, tokenizer = opening.open_language_model(AnyModel(uri=str(folder)))
+    style = Style(brief=True, chain_of_thought=False)
+    planner = LanguagePlanner(model, tokenizer, "", CLUSTERS, style=style, decoding=Decoding(samples))
+    return model, tokenizer, planner
+
+
+@torch.inference_mode()
+def test_a_score_is_the_probability_of_the_name_after_the_prompt(taught: Path):
+    model, tokenizer, planner = unthinking(taught, samples=3)
+    pairs = [(0, 1), (5, 2)]
+    for pair, said in zip(pairs, planner.plan(pairs), strict=True):
+        for answer in said:
+            prompt = encode(tokenizer, planner.told(pair)) + encode(tokenizer, prompts.MARK)
+            name = [*encode(tokenizer, f" {answer.text}"), tokenizer.eos_token_id]
+            told = model(input_ids=torch.tensor([prompt + name])).logits[0].log_softmax(dim=-1)
+            steps = [float(told[len(prompt) - 1 + n, token]) for n, token in enumerate(name)]
+            assert answer.score == pytest.approx(math.exp(sum(steps)), rel=1e-3)
+
+
+def test_a_prompt_is_read_once_however_many_names_are_asked_for(taught: Path):
+    model, tokenizer, planner = unthinking(taught, samples=4)
+    read: list[tuple[int, int]] = []
+    model.register_forward_pre_hook(
+        lambda _, args, told: read.append(tuple(told["input_ids"].shape)), with_kwargs=True
+    )
+    planner.plan([(0, 1)])
+
+    prompt = encode(tokenizer, planner.told((0, 1))) + encode(tokenizer, prompts.MARK)
+    assert read[0] == (1, len(prompt) - 1)
+    assert set(read[1:]) == {(4, 1)}
 
 
 def test_the_digest_changes_with_all_that_answers_depend_on(taught: Path):

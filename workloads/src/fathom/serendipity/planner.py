@@ -133,7 +133,7 @@ class LanguagePlanner:
             (lambda _, ids: self._trie.next(ids[start:].tolist())) if self.decoding.constrained else None
         )
         out = self._model.generate(
-            **inputs,
+            **self._read(inputs, count),
             max_new_tokens=self._trie.longest + (0 if self.decoding.constrained else 8),
             do_sample=False,
             num_beams=count,
@@ -152,6 +152,23 @@ class LanguagePlanner:
             [Answer(said[n].strip(), math.exp(scores[n])) for n in range(at, at + count) if scores[n] > _DEAD]
             for at in range(0, len(said), count)
         ]
+
+    def _read(self, inputs: dict[str, torch.Tensor], beams: int) -> dict[str, Any]:
+        """Return `inputs` [n, T] with what the model keeps of all their tokens but the last, for all beams.
+
+        Left to itself beam search reads a prompt once for each beam, which is most of what it does.
+        """
+        if beams == 1:
+            return inputs
+        read = self._model.generate(
+            **{name: values[:, :-1] for name, values in inputs.items()},
+            max_new_tokens=1,
+            do_sample=False,
+            return_dict_in_generate=True,
+            pad_token_id=self._tokenizer.pad_token_id,
+        )
+        read.past_key_values.batch_repeat_interleave(beams)
+        return {**inputs, "past_key_values": read.past_key_values}
 
     def _padded(self, asked: list[list[int]]) -> dict[str, torch.Tensor]:
         longest, pad = max(map(len, asked)), self._tokenizer.pad_token_id
