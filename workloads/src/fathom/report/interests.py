@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import numpy as np
-
 from fathom import storage
 from fathom.errors import InvalidInputError
-from fathom.report import page
+from fathom.report import interest_map, page
 from fathom.report.albums import album_of
 from fathom.report.model import Fact
 from fathom.report.pictures import Album, Seen
@@ -29,10 +27,8 @@ from fathom_api.interest_tasks import GateTask
 from fathom_api.progress import Verdict
 
 NAME: Final = "index.html"
-WIDTH, HEIGHT, _MARGIN = 900, 560, 40
 _PICTURES: Final = 4
 _CARDS: Final = 150
-_LABELS: Final = 24
 _JOURNEYS: Final = 16
 _REJECTED: Final = 40
 _TEXT: Final = 300
@@ -49,19 +45,6 @@ class Found:
     planned: Planned
     measured: Measured
     verdicts: Sequence[Verdict]
-
-
-@dataclass(frozen=True)
-class Dot:
-    """A cluster on the map, in pixels; `number` is that of its colour, the cluster above it."""
-
-    x: float
-    y: float
-    r: float
-    number: int
-    name: str
-    title: str
-    labelled: bool
 
 
 @dataclass(frozen=True)
@@ -113,9 +96,9 @@ def document(
         measured=found.measured,
         verdicts=found.verdicts,
         passed=gates.passed(found.verdicts),
-        dots=_dots(found.clusters),
-        width=WIDTH,
-        height=HEIGHT,
+        dots=interest_map.dots(found.clusters, found.table),
+        width=interest_map.WIDTH,
+        height=interest_map.HEIGHT,
         cards=_cards(found, album),
         left_off=max(0, len(found.clusters.finest) - _CARDS),
         journeys=_journeys(found),
@@ -123,31 +106,6 @@ def document(
         reasons=sorted(found.planned.rejected.items(), key=lambda each: -each[1]),
         facts=_facts(found),
     )
-
-
-def _dots(clusters: Clusters) -> list[Dot]:
-    """Return the clusters by the first two principal components of their centres."""
-    centred = clusters.centres - clusters.centres.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    flat = centred @ axes[:2].T
-    flat = np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
-    low, span = flat.min(axis=0), np.maximum(np.ptp(flat, axis=0), 1e-9)
-    place = (flat - low) / span * (np.array([WIDTH, HEIGHT]) - 2 * _MARGIN) + _MARGIN
-    sizes = np.array([cluster.size for cluster in clusters.finest])
-    largest = {int(n) for n in np.argsort(-sizes, kind="stable")[:_LABELS]}
-    above = sorted({cluster.parent for cluster in clusters.finest if cluster.parent is not None})
-    return [
-        Dot(
-            round(float(place[n, 0]), 1),
-            round(float(place[n, 1]), 1),
-            round(4 + 14 * float(np.sqrt(cluster.size / sizes.max())), 1),
-            above.index(cluster.parent) % 6 if cluster.parent is not None else 0,
-            clean(cluster.name, 40),
-            f"{clean(cluster.name, 80)}: {cluster.size} items",
-            n in largest,
-        )
-        for n, cluster in enumerate(clusters.finest)
-    ]
 
 
 def _cards(found: Found, album: Album | None) -> list[Card]:
