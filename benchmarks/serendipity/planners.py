@@ -55,10 +55,11 @@ def make(folder: Path, found: Stage, variant: Variant, epochs: int, seed: int) -
     some = [pairs[n] for n in spread(len(pairs), _FREE)]
     about = opening.read_about(version.path)
     planned = bulk.collect(folder / "plans", planner, named)
+    said = measuring.freely(free, named, some)
     return Made(
         planned,
         planned.table(named),
-        measuring.free_match(free, named, some),
+        said.exact_match if said else None,
         [epoch["validationLoss"] for epoch in about.curve] if about else [],
     )
 

@@ -249,7 +249,7 @@ class Gates(ApiModel):
         "their pair.",
     )
     max_self_repeat: float = Field(
-        default=0.1, ge=0, le=1, description="Most free answers that repeat a cluster of their pair."
+        default=0.1, ge=0, le=1, description="Most free answers that are a cluster of their pair."
     )
     min_coverage: float = Field(
         default=0.3, ge=0, le=1, description="Least share of the clusters that some pair leads to."

@@ -14,7 +14,9 @@ from builders.interests import SATISFYING, THEMES, World, make_world
 from fathom import manifest
 from fathom.errors import InvalidInputError
 from fathom.interests import bulk, clustering, current, gating, publishing, training, transitions
+from fathom.serendipity import measuring
 from fathom.serendipity.clusters import Clusters
+from fathom.serendipity.measuring import Freely
 from fathom.serendipity.table import NONE, Table
 from fathom.serendipity.transitions import Lessons
 from fathom_api.meta import ApiModel
@@ -131,11 +133,15 @@ def test_the_report_is_one_page_with_pictures_gates_and_journeys(
         assert part in page
 
 
-def test_a_gate_that_is_not_passed_is_told_and_the_table_is_there_to_look_at(world: World) -> None:
-    strict = world.tasks(maxSelfRepeat=0.0)["gate"]
-    verdicts = {verdict.gate: verdict for verdict in gating.gate(strict).verdicts}
+def test_a_gate_that_is_not_passed_is_told_and_the_table_is_there_to_look_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "freely", lambda *_: Freely(exact_match=1.0, self_repeat=0.5))
+    outcome = gating.gate(world.tasks()["gate"])
+    verdicts = {verdict.gate: verdict for verdict in outcome.verdicts}
     assert verdicts["SelfRepeat"].verdict == "Fail"
-    assert verdicts["SelfRepeat"].bound == 0.0
+    assert verdicts["SelfRepeat"].value == 0.5
+    assert len(Table.read(world.folder / "tables" / "t-0000beef").ids) == len(THEMES)
 
 
 def test_banned_words_are_planned_for_nobody(world: World, outcomes: dict[str, Outcome]) -> None:

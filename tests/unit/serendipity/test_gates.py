@@ -39,6 +39,7 @@ def test_a_good_table_passes_every_gate_that_was_asked_for():
         ({"recall": None}, "Recall", "Fail", "nothing to measure it on"),
         ({"novelty": 0.999}, "Novelty", "Fail", "not checked"),
         ({"self_repeat": 0.2}, "SelfRepeat", "Fail", "at most 10.0% allowed"),
+        ({"self_repeat": None}, "SelfRepeat", "Fail", "nothing to measure it on"),
         ({"coverage": 0.1}, "Coverage", "Fail", "fewer per target"),
         ({"pairs": 0.5}, "Pairs", "Fail", "rejected outputs"),
         ({"churn": 0.9}, "Churn", "Fail", "raise the limit"),

@@ -47,10 +47,10 @@ def gate(task: GateTask) -> Outcome:
         free = planner.drawing(Decoding(1, constrained=False))
         pairs = bulk.all_pairs(clusters)
         some = [pairs[n] for n in spread(len(pairs), _FREE)]
-        match = measuring.free_match(free, clusters, some)
+        said = measuring.freely(free, clusters, some)
         told.update(Progress(total=4, done=2))
         before = Table.read(storage.existing(task.previous)) if task.previous else None
-        measured = measuring.measure(table, planned, lessons.validation, match, before)
+        measured = measuring.measure(table, lessons.validation, said, before)
         verdicts = gates.judge(task.gates, measured)
         folder, made_from = storage.resolve(task.output), _made_from(task)
         # Other gates judge the same table, which may be served: it is not written again.

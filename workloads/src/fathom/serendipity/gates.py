@@ -24,7 +24,7 @@ class Measured:
         exact_match: share of answers without constraint that are names.
         recall: share of later transitions whose target the table names for their pair.
         novelty: share of the table's targets that are none of their pair.
-        self_repeat: share of the planner's answers that repeat a cluster of their pair.
+        self_repeat: share of answers without constraint that are a cluster of their pair.
         coverage: share of clusters that are a target of some pair.
         pairs: share of all ordered pairs of different clusters that lead somewhere.
         churn: change against the table that is served; None if none is.
@@ -34,7 +34,7 @@ class Measured:
     exact_match: float | None
     recall: float | None
     novelty: float
-    self_repeat: float
+    self_repeat: float | None
     coverage: float
     pairs: float
     churn: float | None = None
@@ -85,7 +85,7 @@ def self_repeat(asked: Gates, measured: Measured) -> Verdict | None:
         "SelfRepeat",
         measured.self_repeat,
         asked.max_self_repeat,
-        "of answers repeat a cluster of their pair",
+        "of answers without constraint repeat a cluster of their pair",
         "train the planner longer; the prompt must ask for an interest different from both",
     )
 
@@ -169,7 +169,10 @@ def _least(  # noqa: PLR0917 (a sentence's parts)
     return _verdict(gate, "Pass" if holds else otherwise, value, bound, message)
 
 
-def _most(gate: str, value: float, bound: float, what: str, fix: str) -> Verdict:
+def _most(gate: str, value: float | None, bound: float, what: str, fix: str) -> Verdict:
+    if value is None:
+        message = f"nothing to measure it on, at most {bound:.1%} allowed; {fix}"
+        return _verdict(gate, "Fail", None, bound, message)
     holds = value <= bound
     message = f"{value:.1%} {what}, at most {bound:.1%} allowed" + ("" if holds else f"; {fix}")
     return _verdict(gate, "Pass" if holds else "Fail", value, bound, message)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fathom.serendipity import metrics, table
-from fathom.serendipity.bulk import Planned
 from fathom.serendipity.clusters import Clusters
 from fathom.serendipity.gates import Measured
 from fathom.serendipity.planning import Pair, Planner
@@ -20,10 +20,34 @@ from fathom.serendipity.transitions import Transitions
 TOP = 5
 
 
-def free_match(planner: Planner, clusters: Clusters, pairs: Sequence[Pair]) -> float | None:
-    """Return the share of the answers of an unconstrained `planner` that are names; None without answers."""
-    said = [answer.text.strip() for own in planner.plan(pairs) for answer in own]
-    return metrics.exact_match(said, clusters.by_name) if said else None
+@dataclass(frozen=True)
+class Freely:
+    """What a planner says that may say anything.
+
+    Attributes:
+        exact_match: share of its answers that are names, word for word.
+        self_repeat: share that are the name of a cluster of their pair.
+    """
+
+    exact_match: float
+    self_repeat: float
+
+
+def freely(planner: Planner, clusters: Clusters, pairs: Sequence[Pair]) -> Freely | None:
+    """Return what an unconstrained `planner` says of `pairs`; None where it says nothing.
+
+    Constrained it can say names alone, and asked for as many as there are also those of its pair: neither
+    share would tell a good planner from a bad one.
+    """
+    said = [
+        (pair, answer.text.strip())
+        for pair, own in zip(pairs, planner.plan(pairs), strict=True)
+        for answer in own
+    ]
+    if not said:
+        return None
+    repeats = [clusters.by_name.get(text) in pair for pair, text in said]
+    return Freely(metrics.exact_match([text for _, text in said], clusters.by_name), float(np.mean(repeats)))
 
 
 def recall(of: Table, later: Transitions, top: int = TOP) -> float | None:
@@ -41,9 +65,8 @@ def hits(of: Table, later: Transitions, top: int = TOP) -> NDArray[Any]:
 
 def measure(
     of: Table,
-    planned: Planned,
     later: Transitions,
-    exact_match: float | None,
+    free: Freely | None,
     before: Table | None = None,
 ) -> Measured:
     """Return what the gates judge."""
@@ -56,10 +79,10 @@ def measure(
     led_to = np.unique(top[top != NONE])
     every = np.unique(targets[said])
     return Measured(
-        exact_match=exact_match,
+        exact_match=free.exact_match if free else None,
         recall=recall(of, later),
         novelty=float(1 - own[said].mean()) if said.any() else 0.0,
-        self_repeat=planned.rejected.get("SelfRepeat", 0) / planned.answers if planned.answers else 0.0,
+        self_repeat=free.self_repeat if free else None,
         coverage=len(led_to) / count,
         pairs=float(said[:, 0].mean()) if len(said) else 0.0,
         churn=table.churn(before, of) if before is not None else None,
