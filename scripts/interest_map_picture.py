@@ -26,8 +26,6 @@ from fathom_api.meta import ApiModel
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "interest-map.png"
 _COUNTS = (5, 18)
-#: What a planner of so few people's journeys can be held to is not the point here.
-_GATES = {"minExactMatch": 0.5, "minCoverage": 0.1}
 
 
 def example(root: Path) -> Path:
@@ -39,7 +37,7 @@ def example(root: Path) -> Path:
     pq.write_table(tables.items, root / "items.parquet")
     liked = tables.interactions.rename_columns({"liked": "label"})
     pq.write_table(liked, root / "interactions.parquet")
-    task = World(root, _COUNTS).tasks(**_GATES)
+    task = World(root, _COUNTS).tasks()
     clustering.cluster(task["cluster"])
     transitions.transitions(task["transitions"])
     plain = {"prompt": {"chainOfThought": False}, "fineTune": {"epochs": 6, "learningRate": 3e-3}}
