@@ -60,10 +60,12 @@ class Engine:
 
     def tags(self, repository: str) -> list[str]:
         """Return the names of all images of `repository`, the newest first."""
+        wanted = ["--filter", f"reference={repository}"]
         if self.name == "docker":
-            return self._ask("images", "--format", "{{.Repository}}:{{.Tag}}", repository).stdout.split()
-        found = json.loads(self._ask("images", "--json", repository).stdout or "[]")
-        newest = sorted(found, key=lambda image: image["created"], reverse=True)
+            return self._ask("images", "--format", "{{.Repository}}:{{.Tag}}", *wanted).stdout.split()
+        # Asked for by name buildah knows no image without a tag.
+        found = json.loads(self._ask("images", "--json", *wanted).stdout or "[]")
+        newest = sorted(found, key=lambda image: image["createdatraw"], reverse=True)
         return [name for image in newest for name in image["names"] or ()]
 
     def remove(self, reference: str) -> bool:
