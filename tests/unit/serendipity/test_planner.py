@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 from builders.trees import journeys_of, tree
-from transformers import AutoModelForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from fathom.errors import InvalidInputError
 from fathom.serendipity import measuring, opening, prompts, small_planner, teaching, transitions
@@ -106,6 +113,45 @@ def test_a_prompt_is_read_once_however_many_names_are_asked_for(taught: Path):
     prompt = encode(tokenizer, planner.told((0, 1))) + encode(tokenizer, prompts.MARK)
     assert read[0] == (1, len(prompt) - 1)
     assert set(read[1:]) == {(4, 1)}
+
+
+def windowed(vocabulary: int) -> Any:
+    config = MistralConfig(
+        vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, sliding_window=8,
+    )  # fmt: skip
+    return MistralForCausalLM(config)
+
+
+def recurrent(vocabulary: int) -> Any:
+    return MambaForCausalLM(
+        MambaConfig(vocab_size=vocabulary, hidden_size=32, num_hidden_layers=2, state_size=4, pad_token_id=0)
+    )
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(windowed, id="attention that sees the latest eight tokens"),
+        pytest.param(recurrent, id="no attention at all"),
+    ],
+)
+def test_what_a_model_keeps_of_a_prompt_changes_no_answer(
+    build: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+):
+    style = Style(brief=True, chain_of_thought=False)
+    _, tokenizer = small_planner.build(CLUSTERS, style, seed=0)
+    torch.manual_seed(0)
+    model = build(len(tokenizer)).eval()
+    planner = LanguagePlanner(model, tokenizer, "", CLUSTERS, style=style, decoding=Decoding(samples=3))
+    said = planner.plan([(0, 1), (5, 2)])
+    monkeypatch.setattr(LanguagePlanner, "_read", lambda _self, inputs, _beams: inputs)
+
+    again = planner.plan([(0, 1), (5, 2)])
+
+    assert [[a.text for a in own] for own in said] == [[a.text for a in own] for own in again]
+    scores = [[a.score for a in own] for own in again]
+    assert [[a.score for a in own] for own in said] == [pytest.approx(own, rel=1e-3) for own in scores]
 
 
 def test_the_digest_changes_with_all_that_answers_depend_on(taught: Path):

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 import torch
-from transformers import StoppingCriteriaList, StopStringCriteria
+from transformers import Cache, StoppingCriteriaList, StopStringCriteria
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from fathom.errors import InvalidInputError
 from fathom.serendipity import prompts
@@ -26,6 +27,8 @@ from fathom.serendipity.trie import Trie
 
 #: Most tokens of a thought.
 THOUGHT: Final = 160
+#: What a cache may be made of to be repeated as a whole for all beams.
+_REPEATED: Final = {DynamicLayer, DynamicSlidingWindowLayer}
 #: Beams for which there was no name left have a log-probability below this, or none.
 _DEAD: Final = -1e6
 
@@ -156,7 +159,8 @@ class LanguagePlanner:
     def _read(self, inputs: dict[str, torch.Tensor], beams: int) -> dict[str, Any]:
         """Return `inputs` [n, T] with what the model keeps of all their tokens but the last, for all beams.
 
-        Left to itself beam search reads a prompt once for each beam, which is most of what it does.
+        Left to itself beam search reads a prompt once for each beam, which is most of what it does. Models
+        that keep other things than keys and values are left to it.
         """
         if beams == 1:
             return inputs
@@ -167,8 +171,11 @@ class LanguagePlanner:
             return_dict_in_generate=True,
             pad_token_id=self._tokenizer.pad_token_id,
         )
-        read.past_key_values.batch_repeat_interleave(beams)
-        return {**inputs, "past_key_values": read.past_key_values}
+        kept = read.past_key_values
+        if not isinstance(kept, Cache) or any(type(layer) not in _REPEATED for layer in kept.layers):
+            return inputs
+        kept.batch_repeat_interleave(beams)
+        return {**inputs, "past_key_values": kept}
 
     def _padded(self, asked: list[list[int]]) -> dict[str, torch.Tensor]:
         longest, pad = max(map(len, asked)), self._tokenizer.pad_token_id
