@@ -10,13 +10,11 @@ report are real.
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from browser.pictures import take
+from browser import pictures
 from builders.catalogues import captioned
 from builders.interests import World
 
@@ -52,18 +50,5 @@ def _with(task: ApiModel, **changes: object) -> Any:
     return type(task).model_validate({**task.document(), **changes})
 
 
-def main() -> None:
-    """Make the report and take its picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=PICTURE, help="where the picture goes")
-    parser.add_argument("--html", type=Path, help="keep the report here as well")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="fathom-report-") as folder:
-        report = example(Path(folder))
-        if asked.html:
-            asked.html.write_bytes(report.read_bytes())
-        take(report, asked.out)
-
-
 if __name__ == "__main__":
-    main()
+    pictures.main(__doc__, PICTURE, example)

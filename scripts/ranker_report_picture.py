@@ -10,15 +10,13 @@ report are real: three arms, each trained in a process of its own.
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from browser.pictures import take
+from browser import pictures
 
 from demo.data import stamps
 from fathom.features import command as featuring
@@ -112,20 +110,5 @@ def _train_task(root: Path, job: Path, arm: str) -> TrainTask:
     )
 
 
-def main() -> None:
-    """Make the report and take its picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=PICTURE, help="where the picture goes")
-    parser.add_argument("--html", type=Path, help="keep the report here as well")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="fathom-report-") as folder:
-        report = example(Path(folder))
-        if asked.html:
-            asked.html.write_bytes(report.read_bytes())
-            for name in ("evaluation.json", "MODEL_CARD.md"):
-                asked.html.with_name(name).write_bytes(report.with_name(name).read_bytes())
-        take(report, asked.out)
-
-
 if __name__ == "__main__":
-    main()
+    pictures.main(__doc__, PICTURE, example, beside=("evaluation.json", "MODEL_CARD.md"))

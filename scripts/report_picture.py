@@ -9,15 +9,13 @@ GPU, the captions are the labels that people gave the stamps, and their times ar
 
 from __future__ import annotations
 
-import argparse
 import io
 import random
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from browser.pictures import take
+from browser import pictures
 from builders import captioned
 from builders.captioned import Clip, Pictured, Shelf
 from PIL import Image
@@ -102,18 +100,5 @@ def _words(caption: str) -> list[str]:
     return list(dict.fromkeys(w for w in words if len(w) > 2 and w not in {"the", "and", "with"}))
 
 
-def main() -> None:
-    """Make the report and take its picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=PICTURE, help="where the picture goes")
-    parser.add_argument("--html", type=Path, help="keep the report here as well")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="fathom-report-") as folder:
-        report = example(Path(folder))
-        if asked.html:
-            asked.html.write_bytes(report.read_bytes())
-        take(report, asked.out)
-
-
 if __name__ == "__main__":
-    main()
+    pictures.main(__doc__, PICTURE, example)

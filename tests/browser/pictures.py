@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import io
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -11,6 +14,27 @@ from playwright.sync_api import Browser
 from browser import Scheme, browser, open_file
 
 _HEIGHT = 1240
+
+
+def main(
+    about: str | None, picture: Path, example: Callable[[Path], Path], beside: tuple[str, ...] = ()
+) -> None:
+    """Make the report of `example`, below the folder it is given, and take its picture.
+
+    The options of a script whose docstring is `about`; with `--html` the report is kept, and the files
+    `beside` it.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--out", type=Path, default=picture, help="where the picture goes")
+    parser.add_argument("--html", type=Path, help="keep the report here as well")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="fathom-report-") as folder:
+        report = example(Path(folder))
+        if asked.html:
+            asked.html.write_bytes(report.read_bytes())
+            for name in beside:
+                asked.html.with_name(name).write_bytes(report.with_name(name).read_bytes())
+        take(report, asked.out)
 
 
 def take(page: Path, picture: Path) -> None:
