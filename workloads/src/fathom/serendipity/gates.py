@@ -161,21 +161,20 @@ def passed(verdicts: Sequence[Verdict]) -> bool:
 def _least(  # noqa: PLR0917 (a sentence's parts)
     gate: str, value: float | None, bound: float, what: str, fix: str, otherwise: Said = "Fail"
 ) -> Verdict:
-    if value is None:
-        message = f"nothing to measure it on, at least {bound:.1%} asked; {fix}"
-        return _verdict(gate, "Fail", None, bound, message)
-    holds = value >= bound
-    message = f"{value:.1%} {what}, at least {bound:.1%} asked" + ("" if holds else f"; {fix}")
-    return _verdict(gate, "Pass" if holds else otherwise, value, bound, message)
+    said: Said = "Fail" if value is None else "Pass" if value >= bound else otherwise
+    message = _words(value, what, f"at least {bound:.1%} asked", "" if said == "Pass" else fix)
+    return _verdict(gate, said, value, bound, message)
 
 
 def _most(gate: str, value: float | None, bound: float, what: str, fix: str) -> Verdict:
-    if value is None:
-        message = f"nothing to measure it on, at most {bound:.1%} allowed; {fix}"
-        return _verdict(gate, "Fail", None, bound, message)
-    holds = value <= bound
-    message = f"{value:.1%} {what}, at most {bound:.1%} allowed" + ("" if holds else f"; {fix}")
-    return _verdict(gate, "Pass" if holds else "Fail", value, bound, message)
+    said: Said = "Pass" if value is not None and value <= bound else "Fail"
+    message = _words(value, what, f"at most {bound:.1%} allowed", "" if said == "Pass" else fix)
+    return _verdict(gate, said, value, bound, message)
+
+
+def _words(value: float | None, what: str, limit: str, fix: str) -> str:
+    measured = "nothing to measure it on" if value is None else f"{value:.1%} {what}"
+    return f"{measured}, {limit}" + (f"; {fix}" if fix else "")
 
 
 def _verdict(gate: str, said: Said, value: float | None, bound: float, message: str) -> Verdict:
