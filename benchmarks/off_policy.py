@@ -96,7 +96,7 @@ class Log:
 
 def main() -> None:
     """Estimate and write; see the module."""
-    parser = evidence.options(__doc__, "off-policy", "obd")
+    parser = evidence.options(__doc__, None, "obd")
     parser.add_argument(
         "--peers", type=Path, help="Python that has obp; without, its estimates are not asked"
     )
@@ -199,8 +199,7 @@ def _told(found: Value) -> str:
 
 def page(rows: list[list[str]]) -> str:
     """Return the page."""
-    table = [_HEAD, ["---"] * len(_HEAD), *rows]
-    return "\n\n".join([*_BEFORE, "\n".join(f"| {' | '.join(row)} |" for row in table), _AFTER]) + "\n"
+    return "\n\n".join([*_BEFORE, evidence.table(_HEAD, rows, figures="---") + f"\n{_AFTER}\n"])
 
 
 if __name__ == "__main__":

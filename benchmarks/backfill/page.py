@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from benchmarks import evidence
 from benchmarks.backfill import plots
 from benchmarks.backfill.summary import Line, Table
 from benchmarks.lift.page import machine
@@ -59,7 +60,8 @@ def _section(table: Table, plot: str) -> str:
     )  # fmt: skip
     return (
         f"\n### {table.trial}\n\n![mAP over β]({plot})\n\n"
-        f"mAP of the old model alone {table.old}, of the new one alone {table.new}.\n\n{_table(head, rows)}\n"
+        f"mAP of the old model alone {table.old}, of the new one alone {table.new}.\n\n"
+        f"{evidence.table(head, rows)}\n"
         f"{_verdict(table)}\n{_flips(table)}"
     )
 
@@ -104,7 +106,7 @@ def _against(trial: str, ours: Line) -> str:
 def _flips(table: Table) -> str:
     shown = ("MetricCompatible", "MetricCompatibleFrozen", "QueryTransform", "RankMerge", "NaiveMerge")
     rows = [[x.method, *(f"{f:.1%}" for f in x.flips)] for x in table.lines if x.method in shown]
-    return _table(["negative flips at β", *(f"{b:g}" for b in table.betas)], rows)
+    return evidence.table(["negative flips at β", *(f"{b:g}" for b in table.betas)], rows)
 
 
 def _missing(about: dict[str, str]) -> str:
@@ -141,7 +143,7 @@ def _costs() -> str:
     )
     return (
         "\n## What each method costs\n\nBesides embedding every item once with the new model.\n\n"
-        + _table(head, rows)
+        + evidence.table(head, rows)
     )
 
 
@@ -180,8 +182,3 @@ def _list(values: Sequence[float]) -> str:
 
 def _slug(text: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
-
-
-def _table(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from benchmarks import evidence
 from benchmarks.lift import captioner, plots, sources
 from benchmarks.lift.arms import ARMS, CAPTIONS
 from benchmarks.lift.matrix import Matrix
@@ -86,7 +86,7 @@ def machine() -> str:
 
 
 def _section(strategy: str, rows: list[Row], plot: str) -> str:
-    table = _table(
+    table = evidence.table(
         list(_COLUMNS),
         [
             [
@@ -105,7 +105,7 @@ def _section(strategy: str, rows: list[Row], plot: str) -> str:
             for row in rows
         ],
     )
-    slices = _table(
+    slices = evidence.table(
         ["AUC by how often training saw the film", *SLICES],
         [[row.arm, *(f"{row.slices[n]:.4f}" if n in row.slices else "" for n in SLICES)] for row in rows],
     )
@@ -123,7 +123,7 @@ def _draws(rows: list[Row]) -> str:
     ]
     count = len(rows[-1].over_none.draws)
     head = [f"Δ to {name}, draw {n + 1}" for name in ("none", "shuffled") for n in range(count)]
-    return "\n" + _table(["arm", *head], listed)
+    return "\n" + evidence.table(["arm", *head], listed)
 
 
 def _against(found: Difference | None) -> list[str]:
@@ -185,8 +185,3 @@ captions, a line for each run in `results.jsonl`, the scores of the test rows. W
 again; an interrupted run goes on. The posters are the studios' and the ratings GroupLens': neither is in
 this repository.
 """
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"

@@ -34,19 +34,18 @@ class Difference:
 
 def novel_recall(found: Stage, scorer: Scorer, most: int = TARGETS) -> Figures:
     """Return NovelRecall@most of each user, NaN where there is nothing new."""
-    users = range(len(found.future))
-    past = [found.journeys.of(u) for u in users]
-    targets = [
-        baselines.recommend(scorer, past[u], most) if judged else np.empty(0, np.int64)
-        for u, judged in zip(users, found.judged, strict=True)
-    ]
-    return recall_of(found, targets)
+    return recall_of(found, led(found, scorer, most))
+
+
+def led(found: Stage, scorer: Scorer, most: int = TARGETS) -> list[NDArray[np.int64]]:
+    """Return the `most` clusters that a scorer leads each user to."""
+    return [baselines.recommend(scorer, found.journeys.of(u), most) for u in range(len(found.future))]
 
 
 def recall_of(found: Stage, targets: list[NDArray[np.int64]]) -> Figures:
     """Return NovelRecall of each user who is led to `targets`, NaN where there is nothing new."""
-    led = [own if judged else own[:0] for own, judged in zip(targets, found.judged, strict=True)]
-    return metrics.novel_recall_at(led, [found.journeys.of(u) for u in range(len(led))], found.future)
+    own = [t if judged else t[:0] for t, judged in zip(targets, found.judged, strict=True)]
+    return metrics.novel_recall_at(own, [found.journeys.of(u) for u in range(len(own))], found.future)
 
 
 def mean(values: Figures) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks import evidence
 from benchmarks.serendipity import judging
 from benchmarks.serendipity.judging import Figures
 from benchmarks.serendipity.measure import GUIDED, MIXTURE, SERVED, Cell
@@ -238,6 +239,4 @@ def _mean(values: Figures) -> str:
 
 
 def _table(rows: list[list[str]]) -> str:
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines.insert(1, "|" + " --- |" * len(rows[0]))
-    return "\n".join(lines) + "\n"
+    return evidence.table(rows[0], rows[1:], figures="---")

@@ -46,17 +46,14 @@ def compare(world: World, found: Stage, planned: Planned, recent: int) -> dict[s
 
 
 def _led(found: Stage, later: Events, planned: Planned, recent: int) -> Led:
-    scorer = baselines.table_scorer(planned.table(found.clusters), recent)
-    past = [found.journeys.of(user) for user in range(len(found.future))]
-    targets = [baselines.recommend(scorer, own, judging.TARGETS) for own in past]
-    count = len(found.clusters.ids)
+    targets = judging.led(found, baselines.table_scorer(planned.table(found.clusters), recent))
     cluster = found.clusters.of(later.items)[later.item]
-    inside, satisfied = cluster >= 0, later.satisfied
-    assert satisfied is not None
-    place = later.user[inside] * count + cluster[inside]
-    size = (len(past), count)
-    rated = np.bincount(place, minlength=size[0] * size[1]).reshape(size)
-    likes = np.bincount(place, satisfied[inside], size[0] * size[1]).reshape(size)
+    inside = later.where(cluster >= 0)
+    assert inside.satisfied is not None
+    place = inside.user, cluster[cluster >= 0]
+    rated, likes = np.zeros((2, len(targets), len(found.clusters.ids)))
+    np.add.at(rated, place, 1)
+    np.add.at(likes, place, inside.satisfied)
     tried = np.array([(rated[user, own] > 0).sum() for user, own in enumerate(targets)], np.float64)
     share = likes / np.maximum(rated, 1)
     liked = np.array([share[user, own].sum() for user, own in enumerate(targets)])

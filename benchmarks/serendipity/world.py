@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
@@ -28,17 +29,15 @@ BALANCE: Final = 4.0
 
 @dataclass(frozen=True)
 class World:
-    """What people did.
+    """All ratings, of which likes satisfied, and texts of the items in the order of `rated.items`."""
 
-    Attributes:
-        events: likes: four stars or more.
-        rated: all ratings; a like satisfied.
-        texts: of the items, in the order of `events.items`.
-    """
-
-    events: Events
     rated: Events
     texts: list[str]
+
+    @cached_property
+    def events(self) -> Events:
+        """The likes alone."""
+        return self.rated.where(self.rated.satisfied == 1)
 
 
 def load(folder: Path, data: Path, words: Words) -> World:
@@ -48,7 +47,6 @@ def load(folder: Path, data: Path, words: Words) -> World:
     """
     found = tables.cached(folder / "tables", lambda: movielens.make(data))
     rows = found.table("interactions")
-    liked = rows["liked"].to_numpy() == 1
     users = sorted(set(rows["user_id"].to_pylist()))
     items = found.table("items", ["item_id"])["item_id"].to_pylist()
     places = {u: n for n, u in enumerate(users)}, {i: n for n, i in enumerate(items)}
@@ -56,9 +54,8 @@ def load(folder: Path, data: Path, words: Words) -> World:
     item = np.array([places[1][i] for i in rows["item_id"].to_pylist()])
     time = rows["timestamp"].to_numpy().astype(np.float64)
     texts = _captions(folder, found, items) if words == "captions" else _metadata(found)
-    likes = Events.sorted(users, items, user[liked], item[liked], time[liked])
-    rated = Events.sorted(users, items, user, item, time, satisfied=liked.astype(np.float32))
-    return World(likes, rated, texts)
+    satisfied = (rows["liked"].to_numpy() == 1).astype(np.float32)
+    return World(Events.sorted(users, items, user, item, time, satisfied=satisfied), texts)
 
 
 @dataclass(frozen=True)
